@@ -11,6 +11,7 @@ from agentbay.services.agent import Agent as Agent
 from agentbay.services.agent import BrowserAgent as BrowserAgent
 from agentbay.services.agent import ComputerAgent as ComputerAgent
 from agentbay.services.agent import MobileAgent as MobileAgent
+from agentbay.services.agent import TaskExecution as TaskExecution
 from agentbay.services.beta import Beta as Beta
 from agentbay.services.beta_network import BetaNetwork as BetaNetwork
 from agentbay.services.beta_skills import BetaSkills as BetaSkills
@@ -105,6 +106,7 @@ from agentbay_async.listing import AsyncSessionListing as AsyncSessionListing
 from agentbay_async.logger import AgentBayLogger as AgentBayLogger
 from agentbay_async.logger import get_logger as get_logger
 from agentbay_async.logger import log as log
+from agentbay_async.models.agent import AgentEvent as AgentEvent
 from agentbay_async.models.agent import AgentTask as AgentTask
 from agentbay_async.models.agent import ExecutionResult as ExecutionResult
 from agentbay_async.models.agent import QueryResult as QueryResult
@@ -116,6 +118,7 @@ from agentbay_async.models.beta import SkillInfo as SkillInfo
 from agentbay_async.models.beta import SkillsMetadata as SkillsMetadata
 from agentbay_async.models.beta import SkillsMetadataResult as SkillsMetadataResult
 from agentbay_async.models.browser import BrowserFingerprint as BrowserFingerprint
+from agentbay_async.models.browser import BrowserNotifyMessage as BrowserNotifyMessage
 from agentbay_async.models.browser import BrowserOption as BrowserOption
 from agentbay_async.models.browser import BrowserProxy as BrowserProxy
 from agentbay_async.models.browser import BrowserScreen as BrowserScreen
@@ -269,6 +272,7 @@ from agentbay_async.services.agent import AsyncAgent as AsyncAgent
 from agentbay_async.services.agent import AsyncBrowserAgent as AsyncBrowserAgent
 from agentbay_async.services.agent import AsyncComputerAgent as AsyncComputerAgent
 from agentbay_async.services.agent import AsyncMobileAgent as AsyncMobileAgent
+from agentbay_async.services.agent import AsyncTaskExecution as AsyncTaskExecution
 from agentbay_async.services.beta import AsyncBeta as AsyncBeta
 from agentbay_async.services.beta_network import AsyncBetaNetwork as AsyncBetaNetwork
 from agentbay_async.services.beta_skills import AsyncBetaSkills as AsyncBetaSkills

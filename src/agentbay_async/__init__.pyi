@@ -73,6 +73,7 @@ from agentbay_async.listing import AsyncSessionListing as AsyncSessionListing
 from agentbay_async.logger import AgentBayLogger as AgentBayLogger
 from agentbay_async.logger import get_logger as get_logger
 from agentbay_async.logger import log as log
+from agentbay_async.models.agent import AgentEvent as AgentEvent
 from agentbay_async.models.agent import AgentTask as AgentTask
 from agentbay_async.models.agent import ExecutionResult as ExecutionResult
 from agentbay_async.models.agent import QueryResult as QueryResult
@@ -84,6 +85,7 @@ from agentbay_async.models.beta import SkillInfo as SkillInfo
 from agentbay_async.models.beta import SkillsMetadata as SkillsMetadata
 from agentbay_async.models.beta import SkillsMetadataResult as SkillsMetadataResult
 from agentbay_async.models.browser import BrowserFingerprint as BrowserFingerprint
+from agentbay_async.models.browser import BrowserNotifyMessage as BrowserNotifyMessage
 from agentbay_async.models.browser import BrowserOption as BrowserOption
 from agentbay_async.models.browser import BrowserProxy as BrowserProxy
 from agentbay_async.models.browser import BrowserScreen as BrowserScreen
@@ -239,6 +241,7 @@ from agentbay_async.services.agent import AsyncAgent as AsyncAgent
 from agentbay_async.services.agent import AsyncBrowserAgent as AsyncBrowserAgent
 from agentbay_async.services.agent import AsyncComputerAgent as AsyncComputerAgent
 from agentbay_async.services.agent import AsyncMobileAgent as AsyncMobileAgent
+from agentbay_async.services.agent import AsyncTaskExecution as AsyncTaskExecution
 from agentbay_async.services.beta import AsyncBeta as AsyncBeta
 from agentbay_async.services.beta_network import AsyncBetaNetwork as AsyncBetaNetwork
 from agentbay_async.services.beta_skills import AsyncBetaSkills as AsyncBetaSkills

@@ -55,6 +55,40 @@ async def test_browser_starts_without_options(session: AsyncSession, scripted: S
     }
 
 
+async def test_the_browser_tells_how_it_was_started(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """Its options and its port, until it is stopped."""
+    scripted.ok("InitBrowser", {"Port": 9222})
+    scripted.ok("CallMcpTool", tool_answer("done"))
+    browser = session.browser
+    assert (browser.get_option(), browser.endpoint_router_port) == (None, None)
+    option = BrowserOption(use_stealth=True)
+    assert await browser.initialize(option)
+    assert (browser.get_option(), browser.endpoint_router_port) == (option, 9222)
+    assert await browser.destroy()
+    assert (browser.get_option(), browser.endpoint_router_port) == (None, None)
+
+
+async def test_a_phone_may_run_a_task_at_once(session: AsyncSession, scripted: Script) -> None:
+    """It then answers with the result, and there is nothing to wait for."""
+    scripted.ok("CallMcpTool", tool_answer("The settings are open."))
+    execution = await session.agent.mobile.execute_task("do it")
+    assert (execution.task_id, execution.success, execution.error_message) == ("", True, "")
+    assert (await execution.wait()).task_result == "The settings are open."
+    assert len(scripted.requests) == 1
+
+
+async def test_what_a_phone_says_meanwhile_is_in_its_state(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """As the agent sends it."""
+    said = [{"content": "a", "timestamp_ms": 1}]
+    _answers(scripted, {"status": "running", "stream": said}, {"status": "running", "stream": "?"})
+    assert (await session.agent.mobile.get_task_status("t-1")).stream == said
+    assert (await session.agent.mobile.get_task_status("t-1")).stream == []
+
+
 async def test_browser_options_are_sent(session: AsyncSession, scripted: Script) -> None:
     """Every option has its name on the wire."""
     scripted.ok("InitBrowser", {"Port": 9222})

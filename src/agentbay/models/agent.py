@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from agentbay_async.models.agent import AgentEvent as AgentEvent
 from agentbay_async.models.agent import AgentTask as AgentTask
 from agentbay_async.models.agent import ExecutionResult as ExecutionResult
 from agentbay_async.models.agent import QueryResult as QueryResult

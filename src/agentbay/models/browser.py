@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from agentbay_async.models.browser import FINGERPRINT_PATH as FINGERPRINT_PATH
 from agentbay_async.models.browser import BrowserFingerprint as BrowserFingerprint
+from agentbay_async.models.browser import BrowserNotifyMessage as BrowserNotifyMessage
 from agentbay_async.models.browser import BrowserOption as BrowserOption
 from agentbay_async.models.browser import BrowserProxy as BrowserProxy
 from agentbay_async.models.browser import BrowserScreen as BrowserScreen

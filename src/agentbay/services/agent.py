@@ -13,14 +13,16 @@ from agentbay_async.services.agent import (
     AsyncBrowserAgent,
     AsyncComputerAgent,
     AsyncMobileAgent,
+    AsyncTaskExecution,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
     from typing import Any
 
-    from agentbay_async.models.agent import ExecutionResult, QueryResult
+    from agentbay_async.errors import AgentBayError
+    from agentbay_async.models.agent import AgentEvent, AgentTask, ExecutionResult, QueryResult
     from agentbay_async.models.browser import BrowserOption
     from agentbay_async.models.tools import BoolResult
 
@@ -124,21 +126,114 @@ class MobileAgent(_facade.Facade[AsyncMobileAgent]):
 
     __slots__ = ()
 
-    def execute_task(self, task: str, max_steps: int = 50) -> ExecutionResult:
-        """Start a task of at most `max_steps` steps; ``data`` has its id."""
-        return _portal.run(self._aio.execute_task(task, max_steps))
+    def execute_task(
+        self,
+        task: str,
+        max_steps: int = 50,
+        on_reasoning: Callable[[AgentEvent], None] | None = None,
+        on_content: Callable[[AgentEvent], None] | None = None,
+        on_tool_call: Callable[[AgentEvent], None] | None = None,
+        on_tool_result: Callable[[AgentEvent], None] | None = None,
+        on_error: Callable[[AgentEvent], None] | None = None,
+        on_call_for_user: Callable[[AgentEvent], str] | None = None,
+    ) -> TaskExecution:
+        """Start a task, described in words.
+
+        With a callback, the session pushes what the agent does; it needs a WebSocket. An exception
+        in a callback is logged.
+
+        Args:
+            task: The description of the task.
+            max_steps: The largest number of steps.
+            on_reasoning: Called with each part of the agent's thoughts.
+            on_content: Called with each part of its answer.
+            on_tool_call: Called when it uses a tool.
+            on_tool_result: Called with what a tool returned.
+            on_error: Called when something goes wrong.
+            on_call_for_user: Called when it asks a person (``event.prompt``); returns the answer.
+
+        Example:
+            ::
+
+                execution = session.agent.mobile.execute_task(
+                    "Open the settings", on_content=lambda event: print(event.content)
+                )
+                print(execution.wait(timeout=180).task_result)
+        """
+        return _facade.wrap(
+            TaskExecution,
+            _portal.run(
+                self._aio.execute_task(
+                    task,
+                    max_steps,
+                    None
+                    if on_reasoning is None
+                    else _facade.in_worker(on_reasoning, on_reasoning, "on_reasoning"),
+                    None
+                    if on_content is None
+                    else _facade.in_worker(on_content, on_content, "on_content"),
+                    None
+                    if on_tool_call is None
+                    else _facade.in_worker(on_tool_call, on_tool_call, "on_tool_call"),
+                    None
+                    if on_tool_result is None
+                    else _facade.in_worker(on_tool_result, on_tool_result, "on_tool_result"),
+                    None if on_error is None else _facade.in_worker(on_error, on_error, "on_error"),
+                    None
+                    if on_call_for_user is None
+                    else _facade.in_worker(on_call_for_user, on_call_for_user, "on_call_for_user"),
+                )
+            ),
+        )
 
     def execute_task_and_wait(
-        self, task: str, timeout: float | timedelta = 300.0, max_steps: int = 50
+        self,
+        task: str,
+        timeout: float | timedelta = 300.0,
+        max_steps: int = 50,
+        on_reasoning: Callable[[AgentEvent], None] | None = None,
+        on_content: Callable[[AgentEvent], None] | None = None,
+        on_tool_call: Callable[[AgentEvent], None] | None = None,
+        on_tool_result: Callable[[AgentEvent], None] | None = None,
+        on_error: Callable[[AgentEvent], None] | None = None,
+        on_call_for_user: Callable[[AgentEvent], str] | None = None,
     ) -> ExecutionResult:
-        """Run a task and wait for its end.
+        """Run a task and wait for its end, as :meth:`execute_task` and then ``wait`` do.
 
         Args:
             task: The description of the task.
             timeout: Seconds (or a timedelta) after which the task is terminated.
             max_steps: The largest number of steps.
+            on_reasoning: Called with each part of the agent's thoughts.
+            on_content: Called with each part of its answer.
+            on_tool_call: Called when it uses a tool.
+            on_tool_result: Called with what a tool returned.
+            on_error: Called when something goes wrong.
+            on_call_for_user: Called when it asks a person (``event.prompt``); returns the answer.
         """
-        return _portal.run(self._aio.execute_task_and_wait(task, timeout, max_steps))
+        return _portal.run(
+            self._aio.execute_task_and_wait(
+                task,
+                timeout,
+                max_steps,
+                None
+                if on_reasoning is None
+                else _facade.in_worker(on_reasoning, on_reasoning, "on_reasoning"),
+                None
+                if on_content is None
+                else _facade.in_worker(on_content, on_content, "on_content"),
+                None
+                if on_tool_call is None
+                else _facade.in_worker(on_tool_call, on_tool_call, "on_tool_call"),
+                None
+                if on_tool_result is None
+                else _facade.in_worker(on_tool_result, on_tool_result, "on_tool_result"),
+                None if on_error is None else _facade.in_worker(on_error, on_error, "on_error"),
+                None
+                if on_call_for_user is None
+                else _facade.in_worker(on_call_for_user, on_call_for_user, "on_call_for_user"),
+            )
+        )
 
     def get_task_status(self, task_id: str) -> QueryResult:
         """Return the status of a task."""
@@ -147,6 +242,59 @@ class MobileAgent(_facade.Facade[AsyncMobileAgent]):
     def terminate_task(self, task_id: str) -> ExecutionResult:
         """Terminate a task."""
         return _portal.run(self._aio.terminate_task(task_id))
+
+
+class TaskExecution(_facade.Facade[AsyncTaskExecution]):
+    """A task of a phone's agent; :meth:`MobileAgent.execute_task` returns it.
+
+    :meth:`wait` waits for its end. The other members tell how it was started, as those of an
+    :class:`ExecutionResult` do.
+    """
+
+    __slots__ = ()
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task; ``""`` if it has none, as one whose events are pushed."""
+        return self._aio.task_id
+
+    @property
+    def task_status(self) -> str:
+        """The state in which the task was started; raises the error if it was not."""
+        return self._aio.task_status
+
+    @property
+    def data(self) -> AgentTask:
+        """The task when it was started; raises the error if it was not."""
+        return self._aio.data
+
+    @property
+    def success(self) -> bool:
+        """Whether the task was started."""
+        return self._aio.success
+
+    @property
+    def error(self) -> AgentBayError | None:
+        """Why it was not started, or ``None``."""
+        return self._aio.error
+
+    @property
+    def error_message(self) -> str:
+        """The text of the error; ``""`` if the task was started."""
+        return self._aio.error_message
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request that started it."""
+        return self._aio.request_id
+
+    def wait(self, timeout: float | timedelta = 300.0) -> ExecutionResult:
+        """Wait until the task has ended; without a task, return why it was not started.
+
+        Args:
+            timeout: Seconds (or a timedelta) after which the task is terminated.
+        """
+        return _portal.run(self._aio.wait(timeout))
 
 
 class Agent(_facade.Facade[AsyncAgent]):

@@ -11,8 +11,11 @@ from agentbay import _facade, _portal
 from agentbay_async.services.browser import AsyncBrowser
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from agentbay.services.browser_operator import BrowserOperator
-    from agentbay_async.models.browser import BrowserOption
+    from agentbay_async.models.browser import BrowserNotifyMessage, BrowserOption
     from agentbay_async.models.tools import BoolResult, McpToolResult
 
 
@@ -62,6 +65,15 @@ class Browser(_facade.Facade[AsyncBrowser]):
         """Return whether this program started the browser, and did not stop it."""
         return self._aio.is_initialized()
 
+    def get_option(self) -> BrowserOption | None:
+        """Return the options with which this program started the browser, or ``None``."""
+        return self._aio.get_option()
+
+    @property
+    def endpoint_router_port(self) -> int | None:
+        """The port that the service told when the browser started; ``None`` before that."""
+        return self._aio.endpoint_router_port
+
     def get_endpoint_url(self) -> str:
         """Return the WebSocket URL of the browser's DevTools. It is a secret.
 
@@ -77,3 +89,77 @@ class Browser(_facade.Facade[AsyncBrowser]):
     def destroy(self) -> BoolResult:
         """Stop the browser."""
         return _portal.run(self._aio.destroy())
+
+    def register_callback(self, callback: Callable[[BrowserNotifyMessage], None]) -> bool:
+        """Call a function with each message of the browser, instead of one registered before.
+
+        The browser sends messages if ``BrowserOption(call_for_user=True)`` started it. An exception
+        in the function is logged.
+
+        Args:
+            callback: Called with each message, one after another.
+
+        Raises:
+            AgentBayError: The session has no WebSocket, or it cannot be reached.
+
+        Example:
+            ::
+
+                session.browser.register_callback(lambda message: print(message.action))
+        """
+        return _portal.run(
+            self._aio.register_callback(_facade.in_worker(callback, callback, "callback"))
+        )
+
+    def unregister_callback(self) -> None:
+        """Call the registered function no more; without one, do nothing."""
+        _portal.run(self._aio.unregister_callback())
+
+    def send_notify_message(self, notify_message: BrowserNotifyMessage) -> bool:
+        """Send a message to the browser. There is no answer.
+
+        Raises:
+            AgentBayError: The session has no WebSocket, or it cannot be reached.
+        """
+        return _portal.run(self._aio.send_notify_message(notify_message))
+
+    def send_takeover_done(self, notify_id: int) -> bool:
+        """Tell the browser that a person has finished what it called for.
+
+        Args:
+            notify_id: The ``id`` of its message.
+
+        Raises:
+            AgentBayError: The session has no WebSocket, or it cannot be reached.
+
+        Example:
+            ::
+
+                def help(message):
+                    if message.action == "takeover":
+                        session.browser.send_takeover_done(message.id)
+
+
+                session.browser.register_callback(help)
+        """
+        return _portal.run(self._aio.send_takeover_done(notify_id))
+
+    def screenshot(self, page: Any, full_page: bool = False, **options: Any) -> Any:
+        """Take a picture of a page of Playwright, after scrolling through it.
+
+        The page of Playwright's asynchronous API makes a coroutine, that of its blocking API the
+        picture itself.
+
+        Args:
+            page: The page, from a browser that is connected to :meth:`get_endpoint_url`.
+            full_page: Take all of the page, and not only what is visible.
+            options: More options of ``page.screenshot()``, such as ``type="jpeg"``.
+
+        Returns:
+            The bytes of the picture, or a coroutine that returns them.
+
+        Raises:
+            BrowserError: This program did not start the browser.
+            ArgumentTypeError: `page` is no page.
+        """
+        return self._aio.screenshot(page, full_page, **options)

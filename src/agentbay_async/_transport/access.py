@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentbay_async._protocol import schema
+    from agentbay_async.models.browser import BrowserOption
 
 T = TypeVar("T")
 
@@ -102,6 +103,8 @@ class Access:
             any and bound none since.
         record_browser: Whether the service is to record its browser; ``None`` leaves it to it.
         browser_started: Whether this client started its browser, and has not stopped it.
+        browser_option: The options with which this client started it, or ``None``.
+        browser_port: The port that the service told for it, or ``None``.
         changes: The number of times that a call of this client that may write files began or ended.
         saved_changes: `changes` at the last confirmed upload of all contexts; ``None`` before one.
         can_change_unseen: Whether something was opened through which files change without a call: a
@@ -120,6 +123,8 @@ class Access:
     has_contexts: bool = True
     record_browser: bool | None = None
     browser_started: bool = False
+    browser_option: BrowserOption | None = attrs.field(default=None, repr=False)
+    browser_port: int | None = None
     changes: int = 0
     saved_changes: int | None = None
     can_change_unseen: bool = False

@@ -188,6 +188,20 @@ class SessionSocket:
             raise
         return Stream(self, target, pending)
 
+    async def connect(self, timeout: float = ANSWER_TIMEOUT) -> None:
+        """Wait until there is a connection.
+
+        Raises:
+            TransportError: No connection could be made.
+        """
+        try:
+            with anyio.fail_after(timeout):
+                await self._connected()
+        except TimeoutError as error:
+            if isinstance(error, AgentBayError):
+                raise
+            raise self._timeout_error("the WebSocket", timeout) from None
+
     async def send(
         self,
         target: str,

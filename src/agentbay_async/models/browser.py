@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
@@ -178,6 +179,58 @@ class BrowserScreen(NamedTuple):
 
     width: int = 1920
     height: int = 1080
+
+
+def _parameters(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if value is None else dict(value)
+
+
+@attrs.frozen
+class BrowserNotifyMessage:
+    """A message from the browser of a session to the program, or back.
+
+    Attributes:
+        type: Its kind, such as ``"call-for-user"``.
+        id: Its number; an answer has that of the message it answers.
+        code: What it is about, as a number.
+        message: The same in words.
+        action: What is asked for, such as ``"takeover"``, or was done, such as ``"takeoverdone"``.
+        extra_params: More values, such as ``{"max_wait_time": 30}``.
+
+    Example:
+        >>> BrowserNotifyMessage("call-for-user", 3, 201, action="pause").to_wire()
+        {'type': 'call-for-user', 'id': 3, 'code': 201, 'action': 'pause'}
+    """
+
+    type: str | None = None
+    id: int | None = None
+    code: int | None = None
+    message: str | None = None
+    action: str | None = None
+    extra_params: dict[str, Any] = attrs.field(default=None, converter=_parameters)
+
+    @classmethod
+    def from_wire(cls, data: Mapping[str, Any]) -> BrowserNotifyMessage:
+        """Read the JSON object of the protocol; what is missing is ``None``."""
+        fields: dict[str, Any] = {name: data.get(wire) for name, wire in _MESSAGE.items()}
+        if not isinstance(fields["extra_params"], Mapping):
+            fields["extra_params"] = None
+        return cls(**fields)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON object of the protocol."""
+        fields = {wire: getattr(self, name) for name, wire in _MESSAGE.items()}
+        return {wire: value for wire, value in fields.items() if value not in (None, {})}
+
+
+_MESSAGE = {
+    "type": "type",
+    "id": "id",
+    "code": "code",
+    "message": "message",
+    "action": "action",
+    "extra_params": "extraParams",
+}
 
 
 def _one_proxy(value: Sequence[BrowserProxy] | None) -> tuple[BrowserProxy, ...] | None:

@@ -14,22 +14,32 @@ from agentbay_async._clock import poll
 from agentbay_async.errors import (
     AgentBayError,
     ArgumentTypeError,
+    BadAnswerError,
     OperationTimeoutError,
     ToolError,
     TransportError,
+    UsageError,
 )
 from agentbay_async.models.agent import AgentTask, ExecutionResult, QueryResult
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult
-from agentbay_async.services._tool_calls import call_tool, read_json_object
+from agentbay_async.services._agent_stream import AgentCallbacks
+from agentbay_async.services._tool_calls import (
+    call_tool,
+    get_access,
+    get_socket,
+    read_json_object,
+)
 from agentbay_async.services.browser import start_browser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import timedelta
 
     from agentbay_async._api import Api
+    from agentbay_async.models.agent import AgentEvent
     from agentbay_async.models.browser import BrowserOption
+    from agentbay_async.services._agent_stream import TaskStream
 
 A = TypeVar("A")
 
@@ -40,6 +50,8 @@ _TIMEOUT = 300.0
 _POLL_INTERVAL = 3.0
 # Failed polls in a row after which waiting for a task ends.
 _MAX_FAILED_POLLS = 5
+# The server of a phone's agent, for sessions that do not list their tools.
+_STREAM_SERVER = "wuying_mobile_agent"
 _TEXT_SCHEMA = {
     "type": "object",
     "properties": {"result": {"type": "string"}},
@@ -173,25 +185,90 @@ class AsyncMobileAgent:
     def __init__(self, api: Api, session_id: str) -> None:
         self._runner = TaskRunner(api, session_id)
 
-    @returns_result(ExecutionResult)
-    async def execute_task(self, task: str, max_steps: int = 50) -> ExecutionResult:
-        """Start a task of at most `max_steps` steps; ``data`` has its id."""
-        steps = _check.positive_int(max_steps, "max_steps")
-        return ExecutionResult.ok(*await self._runner.start(task, {"max_steps": steps}))
+    async def execute_task(
+        self,
+        task: str,
+        max_steps: int = 50,
+        on_reasoning: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_content: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_tool_call: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_tool_result: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_error: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_call_for_user: Callable[[AgentEvent], Awaitable[str] | str] | None = None,
+    ) -> AsyncTaskExecution:
+        """Start a task, described in words.
 
-    @returns_result(ExecutionResult)
+        With a callback, the session pushes what the agent does; it needs a WebSocket. An exception
+        in a callback is logged.
+
+        Args:
+            task: The description of the task.
+            max_steps: The largest number of steps.
+            on_reasoning: Called with each part of the agent's thoughts.
+            on_content: Called with each part of its answer.
+            on_tool_call: Called when it uses a tool.
+            on_tool_result: Called with what a tool returned.
+            on_error: Called when something goes wrong.
+            on_call_for_user: Called when it asks a person (``event.prompt``); returns the answer.
+
+        Example:
+            ::
+
+                execution = await session.agent.mobile.execute_task(
+                    "Open the settings", on_content=lambda event: print(event.content)
+                )
+                print((await execution.wait(timeout=180)).task_result)
+        """
+        steps = _check.positive_int(max_steps, "max_steps")
+        by_type = {
+            "reasoning": on_reasoning,
+            "content": on_content,
+            "tool_call": on_tool_call,
+            "tool_result": on_tool_result,
+            "error": on_error,
+        }
+        callbacks = AgentCallbacks(by_type, on_call_for_user)
+        return await _begin(
+            self._runner, {"task": _check.text(task, "task"), "max_steps": steps}, callbacks
+        )
+
     async def execute_task_and_wait(
-        self, task: str, timeout: float | timedelta = _TIMEOUT, max_steps: int = 50
+        self,
+        task: str,
+        timeout: float | timedelta = _TIMEOUT,
+        max_steps: int = 50,
+        on_reasoning: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_content: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_tool_call: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_tool_result: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_error: Callable[[AgentEvent], Awaitable[None] | None] | None = None,
+        on_call_for_user: Callable[[AgentEvent], Awaitable[str] | str] | None = None,
     ) -> ExecutionResult:
-        """Run a task and wait for its end.
+        """Run a task and wait for its end, as :meth:`execute_task` and then ``wait`` do.
 
         Args:
             task: The description of the task.
             timeout: Seconds (or a timedelta) after which the task is terminated.
             max_steps: The largest number of steps.
+            on_reasoning: Called with each part of the agent's thoughts.
+            on_content: Called with each part of its answer.
+            on_tool_call: Called when it uses a tool.
+            on_tool_result: Called with what a tool returned.
+            on_error: Called when something goes wrong.
+            on_call_for_user: Called when it asks a person (``event.prompt``); returns the answer.
         """
-        steps = _check.positive_int(max_steps, "max_steps")
-        return ExecutionResult.ok(*await self._runner.run(task, timeout, {"max_steps": steps}))
+        limit = _check.seconds(timeout, "timeout")
+        execution = await self.execute_task(
+            task,
+            max_steps,
+            on_reasoning,
+            on_content,
+            on_tool_call,
+            on_tool_result,
+            on_error,
+            on_call_for_user,
+        )
+        return await execution.wait(limit)
 
     @returns_result(QueryResult)
     async def get_task_status(self, task_id: str) -> QueryResult:
@@ -202,6 +279,89 @@ class AsyncMobileAgent:
     async def terminate_task(self, task_id: str) -> ExecutionResult:
         """Terminate a task."""
         return ExecutionResult.ok(*await self._runner.terminate(task_id))
+
+
+class AsyncTaskExecution:
+    """A task of a phone's agent; :meth:`AsyncMobileAgent.execute_task` returns it.
+
+    :meth:`wait` waits for its end. The other members tell how it was started, as those of an
+    :class:`ExecutionResult` do.
+    """
+
+    __slots__ = ("__weakref__", "_runner", "_started", "_stream")
+
+    def __init__(
+        self, runner: TaskRunner, started: ExecutionResult, stream: TaskStream | None = None
+    ) -> None:
+        self._runner = runner
+        self._started = started
+        self._stream = stream
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task; ``""`` if it has none, as one whose events are pushed."""
+        return self._started.data.task_id if self._started else ""
+
+    @property
+    def task_status(self) -> str:
+        """The state in which the task was started; raises the error if it was not."""
+        return self._started.task_status
+
+    @property
+    def data(self) -> AgentTask:
+        """The task when it was started; raises the error if it was not."""
+        return self._started.data
+
+    @property
+    def success(self) -> bool:
+        """Whether the task was started."""
+        return self._started.success
+
+    @property
+    def error(self) -> AgentBayError | None:
+        """Why it was not started, or ``None``."""
+        return self._started.error
+
+    @property
+    def error_message(self) -> str:
+        """The text of the error; ``""`` if the task was started."""
+        return self._started.error_message
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request that started it."""
+        return self._started.request_id
+
+    @returns_result(ExecutionResult)
+    async def wait(self, timeout: float | timedelta = _TIMEOUT) -> ExecutionResult:
+        """Wait until the task has ended; without a task, return why it was not started.
+
+        Args:
+            timeout: Seconds (or a timedelta) after which the task is terminated.
+        """
+        limit = _check.seconds(timeout, "timeout")
+        started = self._started.unwrap()
+        if self._stream is not None:
+            return ExecutionResult.ok(await self._stream.wait(limit), self._stream.id)
+        if started.ended:
+            return self._started
+        return ExecutionResult.ok(*await self._runner.finish(started.task_id, limit))
+
+
+async def _begin(
+    runner: TaskRunner, params: Mapping[str, Any], callbacks: AgentCallbacks
+) -> AsyncTaskExecution:
+    """Start a task of the phone; what fails is told by the object that is returned."""
+    try:
+        if callbacks:
+            stream = await runner.stream(params, callbacks)
+            started = ExecutionResult.ok(AgentTask("", "running"), stream.id)
+            return AsyncTaskExecution(runner, started, stream)
+        return AsyncTaskExecution(runner, ExecutionResult.ok(*await runner.start_or_run(params)))
+    except UsageError:
+        raise
+    except AgentBayError as error:
+        return AsyncTaskExecution(runner, ExecutionResult.failed(error))
 
 
 class AsyncAgent:
@@ -264,6 +424,39 @@ class TaskRunner:
         """
         args = {"task": _check.text(task, "task"), **options}
         answer, request_id = await self._call("execute_task", args)
+        return self._accepted(answer, request_id), request_id
+
+    async def start_or_run(self, params: Mapping[str, Any]) -> tuple[AgentTask, str]:
+        """Start a task; some phones run it to its end instead, and answer with its result.
+
+        Raises:
+            ToolError: The agent did not accept the task.
+        """
+        answer = await call_tool(
+            self.api, self.session_id, f"{self.prefix}execute_task", dict(params)
+        )
+        try:
+            document = read_json_object(answer, "execute_task")
+        except BadAnswerError:
+            return AgentTask("", "completed", answer.data), answer.request_id
+        return self._accepted(document, answer.request_id), answer.request_id
+
+    async def stream(self, params: Mapping[str, Any], callbacks: AgentCallbacks) -> TaskStream:
+        """Start a task whose events are pushed.
+
+        Raises:
+            SessionError: The session has no WebSocket.
+            AgentBayError: It could not be reached.
+        """
+        from agentbay_async.services._agent_stream import TaskStream
+
+        socket = await get_socket(self.api, self.session_id)
+        access = await get_access(self.api, self.session_id)
+        server = access.tools.server_of(f"{self.prefix}execute_task") or _STREAM_SERVER
+        frames = await socket.stream(server, {"method": "exec_task", "params": dict(params)})
+        return TaskStream(frames, self.session_id, callbacks)
+
+    def _accepted(self, answer: Mapping[str, Any], request_id: str) -> AgentTask:
         task_id = answer.get("task_id") or answer.get("taskId")
         if not task_id:
             reason = _as_text(answer, "error") or _as_text(answer, "message")
@@ -272,7 +465,7 @@ class TaskRunner:
                 request_id=request_id,
                 session_id=self.session_id,
             )
-        return AgentTask(str(task_id), _as_text(answer, "status")), request_id
+        return AgentTask(str(task_id), _as_text(answer, "status"))
 
     async def get_status(self, task_id: str) -> tuple[AgentTask, str]:
         """Return the present state of a task, and the id of the request."""
@@ -284,6 +477,7 @@ class TaskRunner:
             _as_text(answer, "product") or _as_text(answer, "result"),
             _as_text(answer, "action"),
             _as_text(answer, "error"),
+            _stream_of(answer),
         )
         return task, request_id
 
@@ -304,6 +498,15 @@ class TaskRunner:
         """
         limit = _check.seconds(timeout, "timeout")
         task_id = (await self.start(task, options))[0].task_id
+        return await self.finish(task_id, limit)
+
+    async def finish(self, task_id: str, limit: float) -> tuple[AgentTask, str]:
+        """Wait for the end of a task; return it, and the id of the last request.
+
+        Raises:
+            ToolError: The task failed.
+            OperationTimeoutError: It did not end in time, and was terminated.
+        """
         try:
             state, request_id = await self._wait(task_id, limit)
         except OperationTimeoutError:
@@ -375,6 +578,11 @@ def _browser_options(
         "output_schema": text,
         "full_page_screenshot": _check.boolean(full_page_screenshot, "full_page_screenshot"),
     }
+
+
+def _stream_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    parts = answer.get("stream")
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
 def _as_text(answer: Mapping[str, Any], name: str) -> str:

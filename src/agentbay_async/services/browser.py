@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentbay_async import _check
 from agentbay_async._protocol import schema
@@ -13,15 +13,21 @@ from agentbay_async.errors import (
     SessionError,
     UsageError,
 )
-from agentbay_async.models.browser import BrowserOption
+from agentbay_async.models.browser import BrowserNotifyMessage, BrowserOption
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult, McpToolResult
 from agentbay_async.services._links import fetch_link
-from agentbay_async.services._tool_calls import call_tool
+from agentbay_async.services._tool_calls import call_tool, get_socket
 from agentbay_async.services.browser_operator import AsyncBrowserOperator
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from agentbay_async._api import Api
+    from agentbay_async.services._browser_messages import BrowserMessages
+
+#: The server of a session that speaks for its browser.
+_SERVER = "wuying_cdp_mcp_server"
 
 
 class AsyncBrowser:
@@ -40,11 +46,12 @@ class AsyncBrowser:
             browser = await playwright.chromium.connect_over_cdp(url)
     """
 
-    __slots__ = ("__weakref__", "_api", "_session_id")
+    __slots__ = ("__weakref__", "_api", "_messages", "_session_id")
 
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
         self._session_id = session_id
+        self._messages: BrowserMessages | None = None
 
     @returns_result(BoolResult)
     async def initialize(self, option: BrowserOption | None = None) -> BoolResult:
@@ -73,6 +80,17 @@ class AsyncBrowser:
         """Return whether this program started the browser, and did not stop it."""
         access = self._api.access.get(self._session_id)
         return access is not None and access.browser_started
+
+    def get_option(self) -> BrowserOption | None:
+        """Return the options with which this program started the browser, or ``None``."""
+        access = self._api.access.get(self._session_id)
+        return None if access is None else access.browser_option
+
+    @property
+    def endpoint_router_port(self) -> int | None:
+        """The port that the service told when the browser started; ``None`` before that."""
+        access = self._api.access.get(self._session_id)
+        return None if access is None else access.browser_port
 
     async def get_endpoint_url(self) -> str:
         """Return the WebSocket URL of the browser's DevTools. It is a secret.
@@ -105,7 +123,121 @@ class AsyncBrowser:
         answer = await call_tool(self._api, self._session_id, "stopChrome", {})
         if (access := self._api.access.get(self._session_id)) is not None:
             access.browser_started = False
+            access.browser_option = access.browser_port = None
         return BoolResult.ok(True, answer.request_id)
+
+    async def register_callback(
+        self, callback: Callable[[BrowserNotifyMessage], Awaitable[None] | None]
+    ) -> bool:
+        """Call a function with each message of the browser, instead of one registered before.
+
+        The browser sends messages if ``BrowserOption(call_for_user=True)`` started it. An exception
+        in the function is logged.
+
+        Args:
+            callback: Called with each message, one after another.
+
+        Raises:
+            AgentBayError: The session has no WebSocket, or it cannot be reached.
+
+        Example:
+            ::
+
+                await session.browser.register_callback(lambda message: print(message.action))
+        """
+        if not callable(callback):
+            raise ArgumentTypeError(f"callback must be a function, not {type(callback).__name__}")
+        await self.unregister_callback()
+        from agentbay_async.services._browser_messages import BrowserMessages
+
+        messages = BrowserMessages(self._session_id, _SERVER, callback)
+        await messages.listen(await get_socket(self._api, self._session_id))
+        self._messages = messages
+        return True
+
+    async def unregister_callback(self) -> None:
+        """Call the registered function no more; without one, do nothing."""
+        messages, self._messages = self._messages, None
+        if messages is not None:
+            messages.end()
+
+    async def send_notify_message(self, notify_message: BrowserNotifyMessage) -> bool:
+        """Send a message to the browser. There is no answer.
+
+        Raises:
+            AgentBayError: The session has no WebSocket, or it cannot be reached.
+        """
+        if not isinstance(notify_message, BrowserNotifyMessage):
+            kind = type(notify_message).__name__
+            raise ArgumentTypeError(f"notify_message must be a BrowserNotifyMessage, not {kind}")
+        socket = await get_socket(self._api, self._session_id)
+        await socket.send(_SERVER, notify_message.to_wire())
+        return True
+
+    async def send_takeover_done(self, notify_id: int) -> bool:
+        """Tell the browser that a person has finished what it called for.
+
+        Args:
+            notify_id: The ``id`` of its message.
+
+        Raises:
+            AgentBayError: The session has no WebSocket, or it cannot be reached.
+
+        Example:
+            ::
+
+                async def help(message):
+                    if message.action == "takeover":
+                        await session.browser.send_takeover_done(message.id)
+
+
+                await session.browser.register_callback(help)
+        """
+        number = _check.integer(notify_id, "notify_id")
+        done = BrowserNotifyMessage(
+            "call-for-user", number, 199, "user handle done", "takeoverdone"
+        )
+        return await self.send_notify_message(done)
+
+    # A page of Playwright, and options for its screenshot() that depend on its version.
+    def screenshot(self, page: Any, full_page: bool = False, **options: Any) -> Any:
+        """Take a picture of a page of Playwright, after scrolling through it.
+
+        The page of Playwright's asynchronous API makes a coroutine, that of its blocking API the
+        picture itself.
+
+        Args:
+            page: The page, from a browser that is connected to :meth:`get_endpoint_url`.
+            full_page: Take all of the page, and not only what is visible.
+            options: More options of ``page.screenshot()``, such as ``type="jpeg"``.
+
+        Returns:
+            The bytes of the picture, or a coroutine that returns them.
+
+        Raises:
+            BrowserError: This program did not start the browser.
+            ArgumentTypeError: `page` is no page.
+        """
+        if not self.is_initialized():
+            raise BrowserError(
+                "the browser was not started", hint="Start it with session.browser.initialize()"
+            )
+        if not hasattr(page, "screenshot"):
+            raise ArgumentTypeError(f"page must be a page of Playwright, not {type(page).__name__}")
+        from agentbay_async.services._page_screenshot import take_screenshot
+
+        wanted = {**_PICTURE, **options, "full_page": _check.boolean(full_page, "full_page")}
+        return take_screenshot(page, wanted)
+
+
+# The picture should not change with the moment at which it is taken.
+_PICTURE = {
+    "animations": "disabled",
+    "caret": "hide",
+    "scale": "css",
+    "timeout": 60_000,
+    "type": "png",
+}
 
 
 async def start_browser(api: Api, session_id: str, option: BrowserOption | None) -> str:
@@ -131,4 +263,5 @@ async def start_browser(api: Api, session_id: str, option: BrowserOption | None)
         )
     if access is not None:
         access.browser_started = True
+        access.browser_option, access.browser_port = option, answer.data.port
     return answer.request_id
