@@ -72,13 +72,10 @@ reason = "It means the same."
 """
 
 
-def _main(*arguments: str, root: Path | None = None) -> int:
-    from official_names import ROOT, main
+def _main(*arguments: str, root: Path) -> int:
+    from official_names import main
 
-    root = root or ROOT
-    place = root if (root / "names.toml").exists() else root / "scripts"
-    name = "names.toml" if place == root else "official_names.toml"
-    return int(main(list(arguments), root, place / name))
+    return int(main(list(arguments), root, root / "names.toml"))
 
 
 @pytest.fixture
@@ -104,11 +101,6 @@ def _thing(root: Path) -> type:
     exec(compile(text, "thing.py", "exec"), names)
     thing: type = names["Thing"]
     return thing
-
-
-def test_committed_code_is_what_the_table_says(capsys: pytest.CaptureFixture[str]):
-    """`./run facade` writes it."""
-    assert _main("--check") == 0, capsys.readouterr().out
 
 
 def test_official_names_do_what_ours_do(root: Path):
