@@ -261,6 +261,11 @@ class APIError(AgentBayError):
 class AuthenticationError(APIError):
     """The service does not accept the API key."""
 
+    def __init__(
+        self, message: str = "Authentication failed", status_code: int | None = None, **fields: Any
+    ) -> None:
+        super().__init__(message, status_code, **fields)
+
 
 class SessionNotFoundError(APIError):
     """The session never existed, was released, or expired.
@@ -314,6 +319,9 @@ class ServiceError(APIError):
 class SessionError(AgentBayError):
     """The session does not support the call, or not in its present state."""
 
+    def __init__(self, message: str = "Session error", **fields: Any) -> None:
+        super().__init__(message, **fields)
+
 
 class SessionStateError(SessionError):
     """The session reached another state than the requested one.
@@ -333,6 +341,11 @@ class OperationTimeoutError(AgentBayError, TimeoutError):
 
 class ClearanceTimeoutError(OperationTimeoutError):
     """Clearing a context did not finish in time."""
+
+    def __init__(
+        self, message: str = "Context clearing operation timed out", **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
 
 
 class RolledBackError(AgentBayError):
@@ -436,6 +449,9 @@ class CommandError(ToolError):
     ran: bool = False
     trace_id: str = ""
 
+    def __init__(self, message: str = "Command execution error", **fields: Any) -> None:
+        super().__init__(message, **fields)
+
 
 class GitError(CommandError):
     """A git command failed. Credentials in URLs are masked in its message and streams.
@@ -462,6 +478,15 @@ class GitError(CommandError):
 class GitAuthError(GitError):
     """The remote rejected the credentials, or needs some and got none."""
 
+    def __init__(
+        self,
+        message: str = "Git authentication error",
+        exit_code: int = 1,
+        stderr: str = "",
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, exit_code, stderr, **fields)
+
 
 class GitConflictError(GitError):
     """Files have conflicts that must be resolved by hand.
@@ -472,13 +497,36 @@ class GitConflictError(GitError):
 
     files: Sequence[str] = ()
 
+    def __init__(
+        self,
+        message: str = "Git merge conflict",
+        exit_code: int = 1,
+        stderr: str = "",
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, exit_code, stderr, **fields)
+
 
 class GitNotARepoError(GitError):
     """The directory is not in a repository, or does not exist."""
 
+    def __init__(
+        self,
+        message: str = "Not a git repository",
+        exit_code: int = 128,
+        stderr: str = "",
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, exit_code, stderr, **fields)
+
 
 class GitNotFoundError(GitError):
     """Git is not installed in the session."""
+
+    def __init__(
+        self, message: str = "Git not found", exit_code: int = 127, stderr: str = "", **fields: Any
+    ) -> None:
+        super().__init__(message, exit_code, stderr, **fields)
 
 
 class FileError(ToolError):
@@ -490,17 +538,29 @@ class FileError(ToolError):
 
     path: str = ""
 
+    def __init__(self, message: str = "File operation error", **fields: Any) -> None:
+        super().__init__(message, **fields)
+
 
 class BrowserError(AgentBayError):
     """The browser of a session, or its operator, failed."""
+
+    def __init__(self, message: str = "Browser error", **fields: Any) -> None:
+        super().__init__(message, **fields)
 
 
 class AgentError(AgentBayError):
     """An agent of the service failed, or broke off its messages."""
 
+    def __init__(self, message: str = "Agent action error", **fields: Any) -> None:
+        super().__init__(message, **fields)
+
 
 class OssError(ToolError):
     """A file could not be copied between a session and object storage."""
+
+    def __init__(self, message: str = "OSS operation error", **fields: Any) -> None:
+        super().__init__(message, **fields)
 
 
 class CodeError(ToolError):
@@ -520,13 +580,22 @@ class CodeError(ToolError):
 class PtyError(ToolError):
     """A terminal of the session is gone, or a request to it failed."""
 
+    def __init__(self, message: str = "PTY operation error", **fields: Any) -> None:
+        super().__init__(message, **fields)
+
 
 class PtySessionNotFoundError(PtyError):
     """The session has no such terminal, or it has ended."""
 
+    def __init__(self, message: str = "PTY session not found", **fields: Any) -> None:
+        super().__init__(message, **fields)
+
 
 class PtyNotConnectedError(PtyError):
     """The handle of the terminal was disconnected, or its process ended."""
+
+    def __init__(self, message: str = "PTY handle is not connected", **fields: Any) -> None:
+        super().__init__(message, **fields)
 
 
 class PageTokenError(AgentBayError):
