@@ -29,6 +29,7 @@ TOOLS = [
     {"Name": "list_directory", "Server": "wuying_filesystem"},
     {"name": "get_file_change", "server": "wuying_filesystem"},
     {"name": "run_code", "server": "wuying_codespace"},
+    {"name": "stopChrome", "server": "wuying_cdp_mcp_server"},
 ]
 
 

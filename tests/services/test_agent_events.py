@@ -200,6 +200,32 @@ async def test_messages_of_the_browser_are_passed_to_the_callback(
     }
 
 
+async def test_a_refused_message_is_logged_and_not_passed(
+    linked: AsyncSession, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has no answer for which anybody would wait."""
+    seen: asyncio.Queue[BrowserNotifyMessage] = asyncio.Queue()
+    await linked.browser.register_callback(seen.put)
+    (connection,) = machine.connections
+    await connection.push(_BROWSER, {"error": "no such id"})
+    await connection.push(_BROWSER, {"id": 2})
+    assert (await asyncio.wait_for(seen.get(), 30)).id == 2
+    assert "no such id" in caplog.text
+
+
+async def test_a_session_without_a_browser_sends_no_messages(
+    join: Callable[[], Awaitable[AsyncSession]], machine: Machine
+) -> None:
+    """Its list of tools tells; nobody would answer."""
+    machine.offer(ToolList='[{"name": "shell", "server": "wuying_shell"}]')
+    session = await join()
+    with pytest.raises(SessionError, match="browser_latest"):
+        await session.browser.register_callback(print)
+    with pytest.raises(SessionError, match="browser_latest"):
+        await session.browser.send_takeover_done(3)
+    assert machine.connections == []
+
+
 async def test_a_failing_callback_gets_the_next_message(
     linked: AsyncSession, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:

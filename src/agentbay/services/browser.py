@@ -100,7 +100,8 @@ class Browser(_facade.Facade[AsyncBrowser]):
             callback: Called with each message, one after another.
 
         Raises:
-            AgentBayError: The session has no WebSocket, or it cannot be reached.
+            SessionError: The session has no browser, or no WebSocket.
+            AgentBayError: It cannot be reached.
 
         Example:
             ::
@@ -119,7 +120,8 @@ class Browser(_facade.Facade[AsyncBrowser]):
         """Send a message to the browser. There is no answer.
 
         Raises:
-            AgentBayError: The session has no WebSocket, or it cannot be reached.
+            SessionError: The session has no browser, or no WebSocket.
+            AgentBayError: It cannot be reached.
         """
         return _portal.run(self._aio.send_notify_message(notify_message))
 
@@ -130,7 +132,8 @@ class Browser(_facade.Facade[AsyncBrowser]):
             notify_id: The ``id`` of its message.
 
         Raises:
-            AgentBayError: The session has no WebSocket, or it cannot be reached.
+            SessionError: The session has no browser, or no WebSocket.
+            AgentBayError: It cannot be reached.
 
         Example:
             ::

@@ -68,7 +68,9 @@ class BrowserMessages:
         self._changed.set()
 
     def _on_frame(self, frame: Frame) -> None:
-        if not frame.data:
+        if frame.error:
+            logger.warning("%s: the browser refused a message: %s", self, frame.error)
+        if frame.error or not frame.data:
             return
         if len(self._unread) >= _MAX_UNREAD:
             logger.warning("%s: dropped a message of the browser: the callback is too slow", self)

@@ -9,7 +9,12 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async.errors import AgentBayError, ArgumentTypeError, InvalidArgumentError
+from agentbay_async.errors import (
+    AgentBayError,
+    ArgumentTypeError,
+    CommandError,
+    InvalidArgumentError,
+)
 from agentbay_async.models.extra_configs import (
     MOBILE_INFO_FILE,
     MobileExtraConfig,
@@ -29,6 +34,8 @@ logger = logging.getLogger("agentbay")
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 
 
+# Exit codes of a shell that lacks the commands of Android, or its directories.
+_NO_PHONE = (1, 2, 127)
 _OPTIONS = {
     MobileSimulateMode.SENSORS_ONLY: "-sensors",
     MobileSimulateMode.PACKAGES_ONLY: "-packages",
@@ -54,9 +61,24 @@ async def set_up(api: Api, session_id: str, commands: Sequence[str]) -> None:
         await _apply(api, session_id, command)
 
 
+async def run_setting(api: Api, session_id: str, command: str) -> str:
+    """Run one command; return the id of the request.
+
+    Raises:
+        CommandError: It failed; the hint says so if the session is no phone.
+        AgentBayError: It could not be run.
+    """
+    try:
+        return (await run_shell(api, session_id, command, ONE_REQUEST))[1]
+    except CommandError as error:
+        if error.exit_code in _NO_PHONE:
+            error.hint = "It needs a phone: the cloud's image 'mobile_latest'"
+        raise
+
+
 async def _apply(api: Api, session_id: str, command: str) -> None:
     try:
-        await run_shell(api, session_id, command, ONE_REQUEST)
+        await run_setting(api, session_id, command)
     except AgentBayError as error:
         logger.warning("%s: a setting of the phone was not applied: %s", session_id, error)
 

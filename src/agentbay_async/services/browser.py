@@ -17,13 +17,14 @@ from agentbay_async.models.browser import BrowserNotifyMessage, BrowserOption
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult, McpToolResult
 from agentbay_async.services._links import fetch_link
-from agentbay_async.services._tool_calls import call_tool, get_socket
+from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
 from agentbay_async.services.browser_operator import AsyncBrowserOperator
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from agentbay_async._api import Api
+    from agentbay_async._transport.websocket import SessionSocket
     from agentbay_async.services._browser_messages import BrowserMessages
 
 #: The server of a session that speaks for its browser.
@@ -138,7 +139,8 @@ class AsyncBrowser:
             callback: Called with each message, one after another.
 
         Raises:
-            AgentBayError: The session has no WebSocket, or it cannot be reached.
+            SessionError: The session has no browser, or no WebSocket.
+            AgentBayError: It cannot be reached.
 
         Example:
             ::
@@ -150,8 +152,9 @@ class AsyncBrowser:
         await self.unregister_callback()
         from agentbay_async.services._browser_messages import BrowserMessages
 
+        socket = await self._browser_socket()
         messages = BrowserMessages(self._session_id, _SERVER, callback)
-        await messages.listen(await get_socket(self._api, self._session_id))
+        await messages.listen(socket)
         self._messages = messages
         return True
 
@@ -165,12 +168,13 @@ class AsyncBrowser:
         """Send a message to the browser. There is no answer.
 
         Raises:
-            AgentBayError: The session has no WebSocket, or it cannot be reached.
+            SessionError: The session has no browser, or no WebSocket.
+            AgentBayError: It cannot be reached.
         """
         if not isinstance(notify_message, BrowserNotifyMessage):
             kind = type(notify_message).__name__
             raise ArgumentTypeError(f"notify_message must be a BrowserNotifyMessage, not {kind}")
-        socket = await get_socket(self._api, self._session_id)
+        socket = await self._browser_socket()
         await socket.send(_SERVER, notify_message.to_wire())
         return True
 
@@ -181,7 +185,8 @@ class AsyncBrowser:
             notify_id: The ``id`` of its message.
 
         Raises:
-            AgentBayError: The session has no WebSocket, or it cannot be reached.
+            SessionError: The session has no browser, or no WebSocket.
+            AgentBayError: It cannot be reached.
 
         Example:
             ::
@@ -198,6 +203,18 @@ class AsyncBrowser:
             "call-for-user", number, 199, "user handle done", "takeoverdone"
         )
         return await self.send_notify_message(done)
+
+    async def _browser_socket(self) -> SessionSocket:
+        """Return the WebSocket of a session that has a browser, as far as its tools tell."""
+        access = await get_access(self._api, self._session_id)
+        servers = access.tools.all.values()
+        if servers and _SERVER not in servers:
+            raise SessionError(
+                f"{self._session_id} has no browser to exchange messages with",
+                session_id=self._session_id,
+                hint="Use an image of the cloud that has one, such as 'browser_latest'",
+            )
+        return await get_socket(self._api, self._session_id)
 
     # A page of Playwright, and options for its screenshot() that depend on its version.
     def screenshot(self, page: Any, full_page: bool = False, **options: Any) -> Any:

@@ -26,8 +26,8 @@ from agentbay_async.services._mobile_settings import (
     lock_resolution,
     mobile_commands,
     protect,
+    run_setting,
 )
-from agentbay_async.services._shell import ONE_REQUEST, run_shell
 from agentbay_async.services._tool_calls import read_json_objects
 from agentbay_async.services._ui import (
     UiTools,
@@ -244,7 +244,7 @@ class AsyncMobile:
         return BoolResult.ok(True, await self._configure(protect(package_names)))
 
     async def _configure(self, command: str) -> str:
-        return (await run_shell(self._api, self._session_id, command, ONE_REQUEST))[1]
+        return await run_setting(self._api, self._session_id, command)
 
     @returns_result(LinkResult)
     async def get_adb_url(self, adbkey_pub: str) -> LinkResult:

@@ -99,7 +99,10 @@ class Dispatcher:
         server = self._servers.get(request.target)
         if server is None:
             names = ", ".join(self._servers)
-            raise ToolError(f"Unknown server {request.target!r}; the servers are {names}")
+            raise ToolError(
+                f"Server {request.target!r:.100} is not offered by the local service, which has"
+                f" {names}: browsers and agents need the cloud service"
+            )
         return server
 
     def _start(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
