@@ -141,7 +141,11 @@ class Members:
         if not isinstance(node.value, ast.Name):
             raise self._error(node, "only a second name of a member can be assigned here")
         self.annotations.rules.add("alias")
-        yield " = ".join([*targets, node.value.id])
+        held = self.annotations.async_class(node.value)
+        value = node.value.id
+        if held:
+            value = self.annotations.use(self.annotations.blocking_class(held))
+        yield " = ".join([*targets, value])
 
     def _attributes(self, init: Function) -> Iterator[str]:
         parameters = {arg.arg: arg.annotation for arg in _parameters(init.args)}

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 #: One rule for each async construct, and its blocking form.
 RULES = {
-    "alias": "a second name of a method stays a second name",
+    "alias": "a second name of a method or a class stays a second name",
     "async context manager": "a value for `async with` becomes one for `with`, held by one task",
     "async iterator": "an async iterator becomes a BlockingIterator",
     "async method": "a coroutine method runs on the portal",

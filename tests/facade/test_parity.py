@@ -60,6 +60,7 @@ _METHODS = [
     pytest.param(kind, name, value, id=f"{kind.__name__}.{name}")
     for kind in _CLASSES
     for name, value in _public(kind).items()
+    if not inspect.isclass(value)
 ]
 
 
@@ -176,6 +177,14 @@ def test_blocking_class_mentions_no_async_names(kind: type) -> None:
         assert not re.search(
             r"\bA(sync[A-Z]|waitable)|\bCoroutine\b|agentbay_async", " ".join(texts)
         )
+
+
+@pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)
+def test_a_class_inside_a_class_is_the_blocking_one(kind: type) -> None:
+    """Such as ``Agent.Mobile``."""
+    for name, value in _public(kind).items():
+        if inspect.isclass(value):
+            assert _member(kind, name) is _blocking_class(value)
 
 
 @pytest.mark.parametrize("kind", _CLASSES, ids=lambda kind: kind.__name__)

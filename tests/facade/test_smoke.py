@@ -127,7 +127,9 @@ def test_method_passes_its_arguments_to_the_async_one(kind: type[Facade[Any]], n
         expected = (
             (expected,) if parameters[key].kind is inspect.Parameter.VAR_POSITIONAL else expected
         )
-        if isinstance(expected, tuple):
+        if parameters[key].kind is inspect.Parameter.VAR_KEYWORD:
+            expected = {key: expected}
+        if isinstance(expected, (tuple, dict)):
             assert received[key] == expected
         else:
             _check_argument(str(parameters[key].annotation), expected, received[key])
@@ -138,7 +140,7 @@ def _call(
     parameters: Any,
     arguments: dict[str, tuple[object, object]],
 ) -> Any:
-    named = (inspect.Parameter.KEYWORD_ONLY,)
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
     args = [value for key, (value, _) in arguments.items() if parameters[key].kind not in named]
     kwargs = {key: value for key, (value, _) in arguments.items() if parameters[key].kind in named}
     return method(*args, **kwargs)

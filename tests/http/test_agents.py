@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import agentbay
 from agentbay_async import (
     AgentTask,
     ArgumentTypeError,
+    AsyncAgent,
     BadAnswerError,
     BrowserOption,
     BrowserProxy,
@@ -53,6 +55,15 @@ async def test_browser_starts_without_options(session: AsyncSession, scripted: S
         "callForUser": False,
         "extensionPath": "/tmp/extensions/",
     }
+
+
+def test_the_classes_of_agents_are_members_of_that_of_all(session: AsyncSession) -> None:
+    """As the official client has them; the blocking ones are those of the blocking class."""
+    agent = session.agent
+    assert isinstance(agent.mobile, agent.Mobile)
+    assert isinstance(agent.browser, AsyncAgent.Browser)
+    assert isinstance(agent.computer, AsyncAgent.Computer)
+    assert agentbay.Agent.Mobile is agentbay.MobileAgent
 
 
 async def test_the_browser_tells_how_it_was_started(

@@ -331,3 +331,9 @@ class Agent(_facade.Facade[AsyncAgent]):
         from agentbay.services.agent import MobileAgent
 
         return _facade.part(self, MobileAgent, self._aio.mobile)
+
+    Computer = ComputerAgent
+
+    Browser = BrowserAgent
+
+    Mobile = MobileAgent

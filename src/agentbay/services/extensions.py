@@ -29,6 +29,7 @@ class ExtensionsService(_facade.Facade[AsyncExtensionsService]):
             first call creates a context of a new name; :meth:`cleanup` deletes that.
 
     Attributes:
+        agent_bay: The client.
         context_id: The id of the context; ``None`` before the first call.
         context_name: The name of the context; ``None`` before the first call.
         extension_context: The context; ``None`` before the first call.
@@ -45,6 +46,13 @@ class ExtensionsService(_facade.Facade[AsyncExtensionsService]):
     """
 
     __slots__ = ()
+
+    @property
+    def agent_bay(self) -> AgentBay:
+        """The client."""
+        from agentbay.client import AgentBay
+
+        return _facade.part(self, AgentBay, self._aio.agent_bay)
 
     @property
     def context_id(self) -> str | None:

@@ -27,6 +27,7 @@ class MobileSimulateService(_facade.Facade[AsyncMobileSimulateService]):
         agent_bay: The client.
 
     Attributes:
+        agent_bay: The client.
         simulate_enable: Whether new phones simulate; see :meth:`set_simulate_enable`.
         simulate_mode: What they show; see :meth:`set_simulate_mode`.
         context_id: The context with the description; ``None`` before there is one.
@@ -48,6 +49,13 @@ class MobileSimulateService(_facade.Facade[AsyncMobileSimulateService]):
     """
 
     __slots__ = ()
+
+    @property
+    def agent_bay(self) -> AgentBay:
+        """The client."""
+        from agentbay.client import AgentBay
+
+        return _facade.part(self, AgentBay, self._aio.agent_bay)
 
     @property
     def simulate_enable(self) -> bool:

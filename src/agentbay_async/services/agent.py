@@ -397,6 +397,11 @@ class AsyncAgent:
         """The agent for phones."""
         return self._agent(AsyncMobileAgent)
 
+    # The official client has the classes in this one.
+    Computer = AsyncComputerAgent
+    Browser = AsyncBrowserAgent
+    Mobile = AsyncMobileAgent
+
     def _agent(self, kind: Callable[[Api, str], A]) -> A:
         agent = kind(self._api, self._session_id)
         return self._api.access.hold(agent, self._session_id)

@@ -220,16 +220,13 @@ class AsyncBrowser:
     def screenshot(self, page: Any, full_page: bool = False, **options: Any) -> Any:
         """Take a picture of a page of Playwright, after scrolling through it.
 
-        The page of Playwright's asynchronous API makes a coroutine, that of its blocking API the
-        picture itself.
-
         Args:
             page: The page, from a browser that is connected to :meth:`get_endpoint_url`.
             full_page: Take all of the page, and not only what is visible.
             options: More options of ``page.screenshot()``, such as ``type="jpeg"``.
 
         Returns:
-            The bytes of the picture, or a coroutine that returns them.
+            The bytes of the picture, in the way in which ``page.screenshot()`` returns them.
 
         Raises:
             BrowserError: This program did not start the browser.

@@ -39,6 +39,7 @@ class AsyncExtensionsService:
             first call creates a context of a new name; :meth:`cleanup` deletes that.
 
     Attributes:
+        agent_bay: The client.
         context_id: The id of the context; ``None`` before the first call.
         context_name: The name of the context; ``None`` before the first call.
         extension_context: The context; ``None`` before the first call.
@@ -59,6 +60,7 @@ class AsyncExtensionsService:
             raise ArgumentTypeError(
                 f"agent_bay must be an AgentBay client, not {type(agent_bay).__name__}"
             )
+        self.agent_bay = agent_bay
         self._contexts = agent_bay.context
         self._wanted = _check.string(context_id, "context_id").strip()
         self._lock = asyncio.Lock()

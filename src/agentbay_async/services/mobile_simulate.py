@@ -34,6 +34,7 @@ class AsyncMobileSimulateService:
         agent_bay: The client.
 
     Attributes:
+        agent_bay: The client.
         simulate_enable: Whether new phones simulate; see :meth:`set_simulate_enable`.
         simulate_mode: What they show; see :meth:`set_simulate_mode`.
         context_id: The context with the description; ``None`` before there is one.
@@ -59,6 +60,7 @@ class AsyncMobileSimulateService:
             raise ArgumentTypeError(
                 f"agent_bay must be an AgentBay client, not {type(agent_bay).__name__}"
             )
+        self.agent_bay = agent_bay
         self._contexts = agent_bay.context
         self.simulate_enable: bool = False
         self.simulate_mode: MobileSimulateMode = MobileSimulateMode.PROPERTIES_ONLY

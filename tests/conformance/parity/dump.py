@@ -74,10 +74,15 @@ def _class(kind, package):
         "kind": "enum" if is_enum else "error" if issubclass(kind, Exception) else "class",
         "bases": [base.__name__ for base in kind.__mro__],
         "module": kind.__module__,
-        "constructor": [] if is_enum else _parameters(kind.__init__)[1:],
+        "constructor": [] if is_enum else _parameters(_constructor(kind))[1:],
         "values": {one.name: repr(one.value) for one in kind} if is_enum else {},
         "members": {name: members[name] for name in sorted(members) if name[0] != "_"},
     }
+
+
+def _constructor(kind):
+    """Return the function that takes the arguments: of a named tuple, it is ``__new__``."""
+    return kind.__new__ if issubclass(kind, tuple) else kind.__init__
 
 
 def _member(value):
