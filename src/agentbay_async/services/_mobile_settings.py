@@ -34,8 +34,8 @@ logger = logging.getLogger("agentbay")
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 
 
-# Exit codes of a shell that lacks the commands of Android, or its directories.
-_NO_PHONE = (1, 2, 127)
+# The exit code of a shell that does not find a command.
+_NOT_FOUND = 127
 _OPTIONS = {
     MobileSimulateMode.SENSORS_ONLY: "-sensors",
     MobileSimulateMode.PACKAGES_ONLY: "-packages",
@@ -71,7 +71,8 @@ async def run_setting(api: Api, session_id: str, command: str) -> str:
     try:
         return (await run_shell(api, session_id, command, ONE_REQUEST))[1]
     except CommandError as error:
-        if error.exit_code in _NO_PHONE:
+        # A shell without the commands of Android says so, whatever the last command ends with.
+        if "setprop: not found" in error.stderr or error.exit_code == _NOT_FOUND:
             error.hint = "It needs a phone: the cloud's image 'mobile_latest'"
         raise
 
