@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from agentbay_async.config import Config, Settings
     from agentbay_async.contexts import AsyncContextService
     from agentbay_async.models.bulk import MapOutcome, Progress
+    from agentbay_async.models.extra_configs import ExtraConfigs
     from agentbay_async.services.beta import AsyncBeta
     from agentbay_async.services.beta_network import AsyncBetaNetwork
     from agentbay_async.services.beta_skills import AsyncBetaSkills
@@ -217,7 +218,8 @@ class AsyncAgentBay:
             raise ArgumentTypeError(
                 f"params must be CreateSessionParams, not {type(params).__name__}"
             )
-        created = await create_session(self._api, params, self._set_up(params))
+        set_up = None if params.extra_configs is None else self._set_up(params.extra_configs)
+        created = await create_session(self._api, params, set_up)
         session = AsyncSession(
             self._api,
             created.session_id,
@@ -232,9 +234,9 @@ class AsyncAgentBay:
         unheld.hand_over.get()(created.session_id, None)
         return SessionResult.ok(session, created.request_id)
 
-    def _set_up(self, params: CreateSessionParams) -> Callable[[str], Awaitable[None]] | None:
+    def _set_up(self, configs: ExtraConfigs) -> Callable[[str], Awaitable[None]] | None:
         """Return what to do with a new session: a phone gets its settings by commands, too."""
-        mobile = None if params.extra_configs is None else params.extra_configs.mobile
+        mobile = configs.mobile
         if mobile is None:
             return None
         from agentbay_async.services._mobile_settings import set_up, setup_commands

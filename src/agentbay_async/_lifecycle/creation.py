@@ -95,11 +95,11 @@ async def create_session(
         # A request that is under way cannot be called back. So a cancel waits for its answer: only
         # the answer has the id by which the session can be deleted.
         created = await run_or_undo(_create(api, params), partial(_undo, api))
-        syncs = params.all_syncs()
-        if created.new and not (syncs or params.context_id):
+        synced = bool(params.context_syncs or params.browser_context)
+        if created.new and not (synced or params.context_id):
             created.access.has_contexts = False
         created.access.record_browser = params.enable_browser_replay
-        if syncs and (wanted := downloaded(syncs)):
+        if synced and (wanted := downloaded(params.all_syncs())):
             await _wait_for_files(api, created, wanted, keep=params.keep_on_failure)
         if created.new and set_up is not None:
             try:
@@ -235,8 +235,9 @@ def create_request(
         load_skill=params.load_skills or None,
         skills=params.skill_names or None,
     )
-    if (syncs := params.all_syncs()) or params.beta_context_mounts:
-        request.persistence_data_list = persistence(syncs, params.beta_context_mounts)
+    if params.context_syncs or params.browser_context or params.beta_context_mounts:
+        mounts = params.beta_context_mounts
+        request.persistence_data_list = persistence(params.all_syncs(), mounts)
     if params.extra_configs is not None and params.extra_configs.mobile is not None:
         _add_mobile(request, params.extra_configs.mobile)
     policy = params.lifecycle_policy
