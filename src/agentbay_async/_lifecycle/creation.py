@@ -33,7 +33,7 @@ from agentbay_async.config import LOCAL
 from agentbay_async.errors import AgentBayError, InvalidArgumentError, SessionError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from agentbay_async._api import Api
     from agentbay_async._protocol.envelope import Answer
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from agentbay_async.config import Settings
     from agentbay_async.models.extra_configs import MobileExtraConfig
     from agentbay_async.models.sessions import CreateSessionParams
+    from agentbay_async.models.sync_policy import ContextSync
 
 
 # Of the creates of this process, for their idempotency keys.
@@ -94,12 +95,14 @@ async def create_session(
     with api.background.creating():
         # A request that is under way cannot be called back. So a cancel waits for its answer: only
         # the answer has the id by which the session can be deleted.
-        created = await run_or_undo(_create(api, params), partial(_undo, api))
-        synced = bool(params.context_syncs or params.browser_context)
-        if created.new and not (synced or params.context_id):
+        # Most sessions have none of these.
+        attached = params.context_syncs or params.browser_context or params.extra_configs
+        syncs = params.all_syncs() if attached else []
+        created = await run_or_undo(_create(api, params, syncs), partial(_undo, api))
+        if created.new and not (syncs or params.context_id):
             created.access.has_contexts = False
         created.access.record_browser = params.enable_browser_replay
-        if synced and (wanted := downloaded(params.all_syncs())):
+        if syncs and (wanted := downloaded(syncs)):
             await _wait_for_files(api, created, wanted, keep=params.keep_on_failure)
         if created.new and set_up is not None:
             try:
@@ -111,9 +114,11 @@ async def create_session(
     return created
 
 
-async def _create(api: Api, params: CreateSessionParams) -> CreatedSession:
+async def _create(
+    api: Api, params: CreateSessionParams, syncs: Sequence[ContextSync]
+) -> CreatedSession:
     own = _reserved_labels(api, params)
-    request = create_request(params, api.settings, {**params.labels, **own})
+    request = create_request(params, api.settings, {**params.labels, **own}, syncs)
     if api.ledger is not None:
         api.ledger.began()
     found = deadline = None
@@ -212,9 +217,12 @@ async def _send(
 
 
 def create_request(
-    params: CreateSessionParams, settings: Settings, labels: dict[str, str]
+    params: CreateSessionParams,
+    settings: Settings,
+    labels: dict[str, str],
+    syncs: Sequence[ContextSync],
 ) -> schema.CreateMcpSession:
-    """Return the request for a session like `params`, with all its labels.
+    """Return the request for a session like `params`, with all its labels and contexts.
 
     Raises:
         InvalidArgumentError: There are more labels than a session can have.
@@ -235,9 +243,8 @@ def create_request(
         load_skill=params.load_skills or None,
         skills=params.skill_names or None,
     )
-    if params.context_syncs or params.browser_context or params.beta_context_mounts:
-        mounts = params.beta_context_mounts
-        request.persistence_data_list = persistence(params.all_syncs(), mounts)
+    if syncs or params.beta_context_mounts:
+        request.persistence_data_list = persistence(syncs, params.beta_context_mounts)
     if params.extra_configs is not None and params.extra_configs.mobile is not None:
         _add_mobile(request, params.extra_configs.mobile)
     policy = params.lifecycle_policy
