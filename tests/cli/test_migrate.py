@@ -345,3 +345,164 @@ def test_every_kind_of_statement_is_read():
     """)
 
     assert check(program) == []
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "SessionResult",
+        "'SessionResult'",
+        "Optional[SessionResult]",
+        "'Optional[SessionResult]'",
+        "SessionResult | None",
+        "None | SessionResult",
+        "agentbay.SessionResult",
+    ],
+)
+def test_a_parameter_has_the_type_of_its_annotation(annotation: str):
+    """However it is written."""
+    found = _findings(f"""
+        import agentbay
+        from agentbay import SessionResult
+        def use(result: {annotation}):
+            assert result.session
+    """)
+
+    assert list(found) == [4]
+
+
+@pytest.mark.parametrize(
+    "annotation", ["'not an [expression'", "Unknown", "Unknown[SessionResult]", "5", "None"]
+)
+def test_an_annotation_that_names_no_class_here_tells_nothing(annotation: str):
+    """So nothing is found."""
+    found = _findings(f"""
+        from agentbay import SessionResult
+        def use(result: {annotation}):
+            assert result.session
+    """)
+
+    assert found == {}
+
+
+@pytest.mark.parametrize("annotation", ["List[SessionResult]", "list[SessionResult]"])
+def test_an_element_has_the_type_that_the_annotation_of_its_list_names(annotation: str):
+    """By a loop and by an index."""
+    found = _findings(f"""
+        from agentbay import SessionResult
+        def use(results: {annotation}):
+            for result in results:
+                assert result.session
+            assert results[0].session
+            assert results[1:].session
+    """)
+
+    assert list(found) == [4, 5]
+
+
+def test_members_that_every_object_has_are_here():
+    """So are those that a program gives its own objects."""
+    found = _findings("""
+        from agentbay import AgentBay
+        bay = AgentBay(api_key="key")
+        print(bay.__class__, AgentBay.__name__, bay.unheard_of)
+        print(bay.create.__name__, bay.create.anything)
+        def use(): return bay.get("s-1")
+        print(use.anything)
+        assert use().of_this_program
+    """)
+
+    assert found == {}
+
+
+def test_arguments_that_a_program_computes_are_not_judged():
+    """Only what stands in the program is."""
+    found = _findings("""
+        import os
+        from agentbay import BrowserOption, CreateSessionParams, LifecyclePolicy
+        labels = {"a": "b"}
+        CreateSessionParams(labels=labels)
+        CreateSessionParams(**labels)
+        CreateSessionParams(labels={"a": os.environ["B"]})
+        CreateSessionParams(image_id=os.name)
+        CreateSessionParams(*[1])
+    """)
+
+    assert found == {}
+
+
+def test_a_value_of_an_enumeration_is_known():
+    """As a value that is written out."""
+    found = _findings("""
+        from agentbay import ContextSync, SyncPolicy, UploadPolicy, UploadMode
+        UploadPolicy(upload_mode=UploadMode.ARCHIVE)
+        UploadPolicy(upload_mode=UploadMode.NO_SUCH_MODE)
+        ContextSync(context_id=" ", path="/a", policy=SyncPolicy(UploadPolicy(True)))
+        ContextSync(context_id="c", path="relative", policy=None)
+    """)
+
+    assert list(found) == [4, 5]
+
+
+def test_a_directory_that_is_called_like_a_program_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """It does not end the run."""
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "program.py").write_text("from agentbay import extract_request_id\n", "utf-8")
+
+    assert _exit_code([str(tmp_path)]) == 1
+
+    printed = capsys.readouterr()
+    assert "folder.py: Is a directory" in printed.err
+    assert "extract_request_id" in printed.out
+
+
+def test_a_program_that_is_nested_too_deeply_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """As one that is no Python."""
+    (tmp_path / "deep.py").write_text("-" * 100_000 + "1\n", "utf-8")
+
+    assert _exit_code([str(tmp_path)]) == 1
+
+    assert (
+        "deep.py:1:1: this cannot be read as Python: it is nested too deeply"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_parameter_that_is_not_here_names_what_to_write():
+    """At its value."""
+    found = _findings("""
+        from agentbay import SessionMetrics
+        SessionMetrics(cpu_count=2, rx_rate_kbps=1.0)
+        int("7", base=8)
+        print("a", end="", **{})
+    """)
+
+    assert list(found) == [2]
+    assert "`SessionMetrics(rx_rate_kbps)` is not here" in found[2]
+
+
+def test_a_result_that_is_awaited_in_place_is_shown_with_its_call():
+    """Without its arguments."""
+    found = _findings("""
+        from agentbay import AsyncAgentBay
+        async def main(bay: AsyncAgentBay):
+            assert (await bay.get("s-1")).session
+    """)
+
+    assert found[3].startswith("`bay.get(...).session` of a failed result raises its error")
+
+
+def test_a_program_that_is_named_needs_no_ending(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """As scripts have none."""
+    script = tmp_path / "script"
+    script.write_text("from agentbay import extract_request_id\n", "utf-8")
+
+    assert main(["migrate", str(script)]) == 1
+
+    assert f"{script}:1:1: " in capsys.readouterr().out

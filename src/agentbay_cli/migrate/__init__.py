@@ -77,7 +77,7 @@ def _check_file(file: Path) -> int | None:
     except OSError as error:
         _print_message(f"{file}: {error.strerror}")
         return None
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         _print_message(f"{file}:{_place(error)}: this cannot be read as Python: {_reason(error)}")
         return None
     for one in found:
@@ -92,6 +92,9 @@ def _place(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, (RecursionError, MemoryError)):
+        # The parser raises either, depending on the version of Python.
+        return "it is nested too deeply"
     return error.msg if isinstance(error, SyntaxError) else str(error)
 
 
