@@ -116,8 +116,16 @@ _PROGRAMS = {
 }
 
 
+# Each waits for seconds until the grace of its work is over, as a program does. These end in ways
+# that the others show too.
+_SLOW = {"gather without close", "map", "map without close", "blocking map"}
+
+
 @pytest.mark.parametrize("interrupts", [1, 2, 3])
-@pytest.mark.parametrize("program", list(_PROGRAMS))
+@pytest.mark.parametrize(
+    "program",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in _SLOW)) for name in _PROGRAMS],
+)
 def test_what_is_left_is_named_once(service: LocalService, program: str, interrupts: int) -> None:
     """Two interrupts leave nothing; after the third, sessions are named by id or by label."""
     script = textwrap.dedent(_PRELUDE) + textwrap.dedent(_PROGRAMS[program])
