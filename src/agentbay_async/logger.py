@@ -131,7 +131,7 @@ class _Rotating(RotatingFileHandler):
         super().__init__(path, maxBytes=size, backupCount=_BACKUPS, encoding="utf-8", delay=True)
         self._age = age
 
-    def doRollover(self) -> None:  # noqa: N802  # the name of the base class
+    def doRollover(self) -> None:  # noqa: N802  # overrides RotatingFileHandler.doRollover
         super().doRollover()
         name = Path(self.baseFilename)
         for backup in name.parent.glob(f"{name.name}.*"):

@@ -185,9 +185,10 @@ async def test_the_old_name_of_the_operator_warns(session: AsyncSession) -> None
         assert type(session.browser.agent) is type(session.browser.operator)
 
 
+_NO_MAPPING: Any = []
 _WRONG: list[tuple[Callable[[], object], type[UsageError]]] = [
     (lambda: ActOptions(""), InvalidArgumentError),
-    (lambda: ActOptions("a", variables=[]), ArgumentTypeError),  # type: ignore[arg-type]  # wrong
+    (lambda: ActOptions("a", variables=_NO_MAPPING), ArgumentTypeError),
     (lambda: ActOptions("a", timeout=0), InvalidArgumentError),
     (lambda: ObserveOptions("a", selector=" "), InvalidArgumentError),
     (lambda: ExtractOptions("a", dict), ArgumentTypeError),

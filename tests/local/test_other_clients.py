@@ -263,12 +263,12 @@ async def test_a_policy_of_go_may_leave_choices_empty(service: LocalService) -> 
             "uploadMode": "",
         },
         "downloadPolicy": {"autoDownload": True, "downloadStrategy": ""},
-        "bwList": {"whiteLists": [{"path": "/mnt/work", "excludePaths": ["/mnt/work/temp"]}]},
+        "bwList": {"whiteLists": [{"path": "/mnt/data", "excludePaths": ["/mnt/data/temp"]}]},
     }
     async with Wire(endpoint, trusting(service, ("http/1.1",))) as wire:
         client = Client(Go(endpoint, service.api_key), wire)
         context = await client.ok("GetContext", Name=f"n-{uuid.uuid4().hex}", AllowCreate=True)
-        entry = {"ContextId": context["Id"], "Path": "/mnt/work", "Policy": json.dumps(policy)}
+        entry = {"ContextId": context["Id"], "Path": "/mnt/data", "Policy": json.dumps(policy)}
         created = await client.create(PersistenceDataList=json.dumps([entry]))
         (task,) = await client.settled(created["SessionId"])
     assert task["status"] == "Success"

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from agentbay_async.models.browser import EXTENSIONS_FOLDER as EXTENSIONS_FOLDER
+from agentbay_async.models.browser import FINGERPRINT_FOLDER as FINGERPRINT_FOLDER
 from agentbay_async.models.browser import FINGERPRINT_PATH as FINGERPRINT_PATH
 from agentbay_async.models.browser import BrowserFingerprint as BrowserFingerprint
 from agentbay_async.models.browser import BrowserNotifyMessage as BrowserNotifyMessage

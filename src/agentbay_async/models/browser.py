@@ -22,8 +22,11 @@ _PROXIES = {
     "managed": ("polling", "sticky", "rotating", "matched"),
 }
 _BROWSERS = ("chrome", "chromium")
+# Directories of a session, which its browser reads: nothing is written there on this machine.
+FINGERPRINT_FOLDER = "/tmp/browser_fingerprint"  # noqa: S108  # see above
+EXTENSIONS_FOLDER = "/tmp/extensions/"  # noqa: S108  # see above
 #: The file of a session in which a persistent fingerprint is kept.
-FINGERPRINT_PATH = "/tmp/browser_fingerprint/fingerprint.json"  # noqa: S108  # a path of the session
+FINGERPRINT_PATH = f"{FINGERPRINT_FOLDER}/fingerprint.json"
 
 
 @attrs.frozen
@@ -280,7 +283,7 @@ class BrowserOption:
     auto_login: bool = False
     call_for_user: bool = False
     proxies: tuple[BrowserProxy, ...] | None = attrs.field(default=None, converter=_one_proxy)
-    extension_path: str | None = "/tmp/extensions/"  # noqa: S108  # a path of the session
+    extension_path: str | None = EXTENSIONS_FOLDER
     cmd_args: tuple[str, ...] | None = attrs.field(default=None, converter=_as_tuple)
     default_navigate_url: str | None = None
     browser_type: str | None = None

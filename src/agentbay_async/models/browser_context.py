@@ -9,6 +9,7 @@ import attrs
 
 from agentbay_async import _check
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+from agentbay_async.models.browser import EXTENSIONS_FOLDER, FINGERPRINT_FOLDER
 from agentbay_async.models.sync_policy import (
     BWList,
     ContextSync,
@@ -22,10 +23,9 @@ from agentbay_async.models.sync_policy import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The directories of a session in which its browser keeps data, extensions and fingerprint.
-_DATA = "/tmp/agentbay_browser"  # noqa: S108  # a path of the session
-_EXTENSIONS = "/tmp/extensions/"  # noqa: S108  # a path of the session
-_FINGERPRINT = "/tmp/browser_fingerprint"  # noqa: S108  # a path of the session
+# The directory of a session in which its browser keeps its data: nothing is written there on this
+# machine.
+_DATA = "/tmp/agentbay_browser"  # noqa: S108  # see above
 
 # What a profile of Chrome needs for cookies to be read, and for what else a site remembers.
 _COOKIES = ("/Local State", "/Default/Cookies", "/Default/Cookies-journal")
@@ -213,7 +213,7 @@ class BrowserContext:
             extract_policy=ExtractPolicy(extract=True, delete_src_file=True),
             bw_list=_only(self.extension_ids),
         )
-        return [ContextSync(self.extension_option.context_id, _EXTENSIONS, policy)]
+        return [ContextSync(self.extension_option.context_id, EXTENSIONS_FOLDER, policy)]
 
     def get_fingerprint_context_sync(self) -> ContextSync | None:
         """Return what attaches the fingerprint; ``None`` without one."""
@@ -225,7 +225,7 @@ class BrowserContext:
             bw_list=_only([]),
         )
         context_id = self.fingerprint_context.fingerprint_context_id
-        return ContextSync(context_id, _FINGERPRINT, policy)
+        return ContextSync(context_id, FINGERPRINT_FOLDER, policy)
 
     def parts(self) -> list[ContextSync]:
         """Return what attaches the extensions and the fingerprint."""

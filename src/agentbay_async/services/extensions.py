@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_async import _check
 from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+from agentbay_async.models.browser import EXTENSIONS_FOLDER
 from agentbay_async.models.browser_context import Extension, ExtensionOption
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("agentbay")
 
-#: The folder of the context in which the service looks for extensions.
-_FOLDER = "/tmp/extensions"  # noqa: S108  # a path of the context
+# Files of a context have the path at which a session has them.
+_FOLDER = EXTENSIONS_FOLDER.rstrip("/")
 _PAGE = 100
 
 

@@ -154,7 +154,7 @@ class _Checker(ast.NodeVisitor):
         self._block([*node.body])
         self._block(node.orelse)
 
-    visit_AsyncFor = visit_For  # noqa: N815  # the name of the base class
+    visit_AsyncFor = visit_For  # noqa: N815  # NodeVisitor calls it so
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> None:
         for part in node.generators:
@@ -164,7 +164,7 @@ class _Checker(ast.NodeVisitor):
                 self._test(test)
         self.visit(node.elt)
 
-    visit_ListComp = visit_SetComp = visit_GeneratorExp = _comprehension  # noqa: N815
+    visit_ListComp = visit_SetComp = visit_GeneratorExp = _comprehension  # noqa: N815  # NodeVisitor calls it so
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
         """Give the names of a block what entering returns."""
@@ -174,7 +174,7 @@ class _Checker(ast.NodeVisitor):
                 self._bind(item.optional_vars, self.types.of(item.context_expr))
         self._block(node.body)
 
-    visit_AsyncWith = visit_With  # noqa: N815
+    visit_AsyncWith = visit_With  # noqa: N815  # NodeVisitor calls it so
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         """Read the constructor first: it tells what `self` holds."""
@@ -195,7 +195,7 @@ class _Checker(ast.NodeVisitor):
         self.types.names = {**outer, **fields}
         self.facts, self.untested = facts, untested
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815  # NodeVisitor calls it so
 
     # What is known of a result.
 

@@ -32,7 +32,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     (theirs, requests), (replies, ours) = os.pipe(), os.pipe()
     command = [*sys.argv[1:], f"/dev/fd/{theirs}", f"/dev/fd/{ours}"]
-    program = subprocess.Popen(  # noqa: S603  # languages.py names the program
+    # Only the service names the program (languages.py), and no shell reads its arguments.
+    program = subprocess.Popen(  # noqa: S603  # see above
         command, stdin=subprocess.DEVNULL, pass_fds=(theirs, ours)
     )
     # The ends stay open here: the program opens them anew, which waits for nobody.
