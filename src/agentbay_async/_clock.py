@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Seconds until the second look of a poll; the growth of each pause; and the longest one.
-_FIRST = 0.05
-_FACTOR = 1.5
+_FIRST = 0.02
+_FACTOR = 1.75
 _CAP = 2.0
 # Seconds for the answer to a question that is asked at the end of the wait.
 _LAST_ANSWER = 1.0

@@ -190,7 +190,7 @@ async def test_clear_waits_until_the_files_are_gone(
     result = await bay.context.clear("c-1", timeout=timedelta(minutes=1), poll_interval=0.06)
     assert result.data == "available"
     assert scripted.forms("ClearContext") == [{"Id": "c-1"}]
-    assert clock.sleeps == [0.05, 0.06, 0.06]
+    assert clock.sleeps == [0.02, 0.035, 0.06]
 
 
 async def test_clear_does_not_take_a_missing_state_for_the_end(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from agentbay_local.sessions import lifecycle
 from agentbay_local.sessions.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from tests.local.conftest import Api
 
     from agentbay_local import ManualClock
+    from agentbay_local.store import Session
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -82,6 +85,27 @@ async def test_a_slow_release_does_not_keep_the_sweeper_busy(
     monkeypatch.setattr(Lifecycle, "sweep", sweeps.append)
     await clock.aadvance(1)
     assert sweeps == []
+
+
+async def test_the_state_of_a_session_waits_for_the_end_of_its_release(
+    timed: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a client that asks at once need not ask again."""
+    asked, wait = threading.Event(), Lifecycle.wait_briefly
+
+    async def observed(self: Lifecycle, session: Session) -> None:
+        asked.set()
+        await wait(self, session)
+
+    monkeypatch.setattr(Lifecycle, "wait_briefly", observed)
+    monkeypatch.setattr(lifecycle, "_BRIEFLY", 30.0)
+    timed.service.transitions.manual("delete")
+    session = await timed.session()
+    await timed.ok("DeleteSessionAsync", SessionId=session)
+    status = asyncio.create_task(timed.status(session))
+    assert await asyncio.to_thread(asked.wait, 30)
+    assert timed.service.transitions.finish("delete") == 1
+    assert await status == "FINISH"
 
 
 async def test_the_longest_run_time_ends_a_session_in_use(timed: Api, clock: ManualClock) -> None:

@@ -37,9 +37,22 @@ async def test_pauses_grow_up_to_their_bound(clock: InstantClock) -> None:
     """Short at first."""
     counter = _Counter()
     await poll(counter.ask, lambda n: n == 15, clock=clock, timeout=99, what="it")
-    assert clock.sleeps[:3] == pytest.approx([0.05, 0.075, 0.1125])
+    assert clock.sleeps[:3] == pytest.approx([0.02, 0.035, 0.06125])
     assert clock.sleeps == sorted(clock.sleeps)
     assert clock.sleeps[-1] == 2.0
+
+
+async def test_a_long_wait_takes_few_calls(clock: InstantClock) -> None:
+    """Ten in the first five seconds, and one every two seconds from then on."""
+    started, calls = clock.now, []
+
+    async def ask() -> float:
+        calls.append(clock.now - started)
+        return calls[-1]
+
+    await poll(ask, lambda now: now > 60, clock=clock, timeout=99, what="it")
+    assert len([moment for moment in calls if moment <= 5]) == 10
+    assert len(calls) <= 10 + 60 / 2
 
 
 @pytest.mark.parametrize("interval", [0.01, 0.05, 0.2])
@@ -48,7 +61,7 @@ async def test_the_bound_of_pauses_can_be_set(clock: InstantClock, interval: flo
     counter = _Counter()
     await poll(counter.ask, lambda n: n == 9, clock=clock, timeout=9, what="it", interval=interval)
     assert max(clock.sleeps) == interval
-    assert clock.sleeps[0] == min(0.05, interval)
+    assert clock.sleeps[0] == min(0.02, interval)
 
 
 async def test_the_wait_ends_at_the_timeout(clock: InstantClock) -> None:

@@ -138,8 +138,15 @@ async def get(state: ServiceState, request: schema.GetSession) -> Answer:
 
 
 async def detail(state: ServiceState, request: schema.GetSessionDetail) -> Answer:
-    """Return the state of a session; a released session is ``FINISH`` for a day."""
+    """Return the state of a session; a released session is ``FINISH`` for a day.
+
+    Clients ask this right after a delete, and again until the session is gone. The answer waits a
+    moment for the end of the release, which saves them most of these requests.
+    """
     session = state.store.sessions.get(required(request.session_id, "SessionId"))
+    if session is not None and session.status == states.DELETING:
+        await state.lifecycle.wait_briefly(session)
+        session = state.store.sessions.get(session.id)
     if session is None:
         raise no_session()
     return Answer(
