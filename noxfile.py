@@ -216,7 +216,7 @@ def distributed(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks."""
     install(session, "bench", editable=False)
-    for subject in ("calls", "bulk", "import", "sessions", "scale", "attacks"):
+    for subject in ("calls", "bulk", "import", "start", "sessions", "scale", "attacks"):
         session.run("python", f"benchmarks/bench_{subject}.py", *session.posargs)
 
 

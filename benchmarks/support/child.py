@@ -57,8 +57,8 @@ class LineChild:
             arguments: Its command-line arguments.
             variables: Environment variables beside those of this process.
         """
-        path = {"PYTHONPATH": str(_BENCHMARKS)}
-        return cls([sys.executable, "-m", module, *arguments], {**os.environ, **path, **variables})
+        variables = {"PYTHONPATH": str(_BENCHMARKS), **variables}
+        return cls([sys.executable, "-m", module, *arguments], {**os.environ, **variables})
 
     @property
     def pid(self) -> int:

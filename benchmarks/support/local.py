@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,7 @@ class LocalChild:
 
     Args:
         isolation: The level of its sessions.
+        checkout: Another checkout of this repository, whose service is run instead.
 
     Attributes:
         endpoint: Its URL.
@@ -33,12 +35,18 @@ class LocalChild:
         home: The directory of its state.
     """
 
-    def __init__(self, isolation: str = "namespaces") -> None:
+    def __init__(self, isolation: str = "namespaces", checkout: Path | None = None) -> None:
         self._isolation = isolation
+        self._variables = {}
+        if checkout is not None:
+            places = checkout / "benchmarks", checkout / "src"
+            self._variables = {"PYTHONPATH": os.pathsep.join(map(str, places))}
 
     def __enter__(self) -> LocalChild:
         self._home = tempfile.TemporaryDirectory(prefix="agentbay-bench-")
-        self._child = LineChild.of_module("support.local", self._home.name, self._isolation)
+        self._child = LineChild.of_module(
+            "support.local", self._home.name, self._isolation, **self._variables
+        )
         said = self._child.read_line()
         self.endpoint: str = said["endpoint"]
         self.api_key: str = said["api_key"]

@@ -1,0 +1,144 @@
+"""Contestants that start a sandbox and run its first command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from agentbay_async import AsyncAgentBay, CreateSessionParams
+from agentbay_local.sandbox.host.programs import find_bubblewrap
+from support import host
+
+if TYPE_CHECKING:
+    from support.local import LocalChild
+
+_CODE_IMAGE = "code_latest"
+_SETTLED = 0.5
+
+
+class Starter(Protocol):
+    """A contestant.
+
+    Attributes:
+        name: Its name in tables.
+    """
+
+    name: str
+
+    async def start(self) -> float:
+        """Start a sandbox, run its first command, remove it; return the seconds of the first two.
+
+        Raises:
+            RuntimeError: It does not start, or the command fails.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release all resources."""
+        ...
+
+
+class Bubblewrap:
+    """bubblewrap with the program `true` and no agent: the least that a start costs here."""
+
+    name = "bubblewrap, true"
+    _VIEW = ("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")
+
+    def __init__(self) -> None:
+        limits = ("--unshare-all", "--die-with-parent", "--cap-drop", "ALL")
+        self._command = [str(find_bubblewrap()), *limits, *self._VIEW, "true"]
+
+    async def start(self) -> float:
+        """Start it and wait for its end."""
+        began = time.perf_counter()
+        process = await asyncio.create_subprocess_exec(*self._command)
+        if await process.wait():
+            raise RuntimeError("bubblewrap failed")
+        return time.perf_counter() - began
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class LocalService:
+    """A session of a local service in a child process, through `agentbay_async`.
+
+    Args:
+        name: Its name in tables.
+        service: The service.
+        code: Run Python code in the session instead of a command.
+    """
+
+    def __init__(self, name: str, service: LocalChild, code: bool = False) -> None:
+        self.name = name
+        self._service = service
+        self._code = code
+        self._bay = AsyncAgentBay(service.api_key, endpoint=service.endpoint)
+
+    async def start(self) -> float:
+        """Create a session, use it, delete it."""
+        began = time.perf_counter()
+        session = (await self._bay.create(CreateSessionParams(image_id=_CODE_IMAGE))).unwrap()
+        try:
+            if self._code:
+                answer = (await session.code.run_code("1 + 1")).result
+            else:
+                answer = (await session.command.run("echo 2", check=True)).stdout.strip()
+            took = time.perf_counter() - began
+        finally:
+            (await session.delete()).unwrap()
+        if answer != "2":
+            raise RuntimeError(f"the answer is {answer!r}")
+        return took
+
+    async def resting(self, count: int) -> dict[str, float]:
+        """Return what a live sandbox that does nothing costs, on average over some of them."""
+        before = len(host.below(self._service.pid))
+        made = (await self._bay.create_many(CreateSessionParams(), count)).sessions
+        for session in made:
+            (await session.command.run("true")).unwrap()
+        # What a start leaves to do in the background is not what a resting sandbox costs.
+        await asyncio.sleep(_SETTLED)
+        pids = host.below(self._service.pid)
+        shared_out, counted = host.memory(pids)
+        (await self._bay.delete_many(made)).raise_for_failures()
+        return {
+            "processes": (len(pids) - before) / count,
+            "memory, shared pages shared out, MB": shared_out / count / 1e6,
+            "memory, shared pages counted for each, MB": counted / count / 1e6,
+        }
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._bay.aclose()
+
+
+_EMBEDDED = """
+import sys, tempfile, time
+began = time.perf_counter()
+from agentbay_local import LocalService
+with tempfile.TemporaryDirectory(prefix="agentbay-bench-") as home, LocalService(home=home):
+    print(time.perf_counter() - began)
+"""
+
+
+class Embedded:
+    """The service inside a new Python process: seconds from its import until it is ready."""
+
+    name = "embedded service ready"
+
+    async def start(self) -> float:
+        """Start a process and its service."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _EMBEDDED, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
+        )
+        output, _ = await process.communicate()
+        if process.returncode:
+            raise RuntimeError("the embedded service failed")
+        return float(output)
+
+    async def close(self) -> None:
+        """Do nothing."""
