@@ -50,6 +50,11 @@
     │   │       ├── GitNotARepoError    the directory is not in a repository
     │   │       └── GitNotFoundError    git is not installed in the session
     │   ├── FileError                   a file operation failed; see ``path``
+    │   │   ├── RemoteFileNotFoundError      (FileNotFoundError)  there is no such file
+    │   │   ├── RemotePermissionError        (PermissionError)    the session's user may not
+    │   │   ├── RemoteFileExistsError        (FileExistsError)    there is such a file
+    │   │   ├── RemoteIsADirectoryError      (IsADirectoryError)  a file is needed
+    │   │   └── RemoteNotADirectoryError     (NotADirectoryError) a directory is needed
     │   ├── OssError                    object storage could not be used
     │   └── PtyError                    a terminal is gone, or a request to it failed
     │       ├── PtySessionNotFoundError there is no such terminal, or it has ended
@@ -102,6 +107,11 @@ from agentbay_async.errors import PtyError as PtyError
 from agentbay_async.errors import PtyNotConnectedError as PtyNotConnectedError
 from agentbay_async.errors import PtySessionNotFoundError as PtySessionNotFoundError
 from agentbay_async.errors import QuotaExceededError as QuotaExceededError
+from agentbay_async.errors import RemoteFileExistsError as RemoteFileExistsError
+from agentbay_async.errors import RemoteFileNotFoundError as RemoteFileNotFoundError
+from agentbay_async.errors import RemoteIsADirectoryError as RemoteIsADirectoryError
+from agentbay_async.errors import RemoteNotADirectoryError as RemoteNotADirectoryError
+from agentbay_async.errors import RemotePermissionError as RemotePermissionError
 from agentbay_async.errors import RequestTimeoutError as RequestTimeoutError
 from agentbay_async.errors import RolledBackError as RolledBackError
 from agentbay_async.errors import ServiceError as ServiceError

@@ -53,6 +53,11 @@ from agentbay_async.errors import PtyError as PtyError
 from agentbay_async.errors import PtyNotConnectedError as PtyNotConnectedError
 from agentbay_async.errors import PtySessionNotFoundError as PtySessionNotFoundError
 from agentbay_async.errors import QuotaExceededError as QuotaExceededError
+from agentbay_async.errors import RemoteFileExistsError as RemoteFileExistsError
+from agentbay_async.errors import RemoteFileNotFoundError as RemoteFileNotFoundError
+from agentbay_async.errors import RemoteIsADirectoryError as RemoteIsADirectoryError
+from agentbay_async.errors import RemoteNotADirectoryError as RemoteNotADirectoryError
+from agentbay_async.errors import RemotePermissionError as RemotePermissionError
 from agentbay_async.errors import RequestTimeoutError as RequestTimeoutError
 from agentbay_async.errors import RolledBackError as RolledBackError
 from agentbay_async.errors import ServiceError as ServiceError

@@ -154,11 +154,11 @@ def variables(value: object, name: str = "envs") -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ArgumentTypeError(f"{name} must map str to str, not be a {type(value).__name__}")
     for key, entry in value.items():
-        identifier(key, f"each name in {name}")
-        if not isinstance(entry, str):
-            raise ArgumentTypeError(f"{name}[{key!r}] must be a str, not {type(entry).__name__}")
-        if "=" in key or "\0" in entry:
-            raise InvalidArgumentError(f"{name}[{key!r}]: no '=' in names and no NUL in values")
+        if "=" in identifier(key, f"each name in {name}"):
+            raise InvalidArgumentError(f"each name in {name} must not contain '=': {key!r}")
+        # Values may be secrets, so no message has one.
+        if "\0" in encodable(string(entry, f"{name}[{key!r}]"), f"{name}[{key!r}]"):
+            raise InvalidArgumentError(f"{name}[{key!r}] must not contain a NUL character")
     return dict(value)
 
 

@@ -55,11 +55,11 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from agentbay_async._clock import Clock
+    from agentbay_async._lifecycle.creation import CreatedSession
     from agentbay_async._transport.base import Transport
     from agentbay_async.config import Config, Settings
     from agentbay_async.contexts import AsyncContextService
     from agentbay_async.models.bulk import MapOutcome, Progress
-    from agentbay_async.models.extra_configs import ExtraConfigs
     from agentbay_async.services.beta import AsyncBeta
     from agentbay_async.services.beta_network import AsyncBetaNetwork
     from agentbay_async.services.beta_skills import AsyncBetaSkills
@@ -218,7 +218,7 @@ class AsyncAgentBay:
             raise ArgumentTypeError(
                 f"params must be CreateSessionParams, not {type(params).__name__}"
             )
-        set_up = None if params.extra_configs is None else self._set_up(params.extra_configs)
+        set_up = self._set_up(params) if params.envs or params.extra_configs else None
         created = await create_session(self._api, params, set_up)
         session = AsyncSession(
             self._api,
@@ -234,16 +234,28 @@ class AsyncAgentBay:
         unheld.hand_over.get()(created.session_id, None)
         return SessionResult.ok(session, created.request_id)
 
-    def _set_up(self, configs: ExtraConfigs) -> Callable[[str], Awaitable[None]] | None:
-        """Return what to do with a new session: a phone gets its settings by commands, too."""
-        mobile = configs.mobile
-        if mobile is None:
-            return None
-        from agentbay_async.services._mobile_settings import set_up, setup_commands
+    def _set_up(self, params: CreateSessionParams) -> Callable[[CreatedSession], Awaitable[None]]:
+        """Return what to do with a session before the caller gets it."""
+        commands: list[str] = []
+        if params.extra_configs is not None and params.extra_configs.mobile is not None:
+            from agentbay_async.services._mobile_settings import setup_commands
 
-        # Made now: a package that is no name is refused before anything is sent.
-        commands = setup_commands(mobile)
-        return lambda session_id: set_up(self._api, session_id, commands)
+            # Made now: a package that is no name is refused before anything is sent.
+            commands = setup_commands(params.extra_configs.mobile)
+        envs = params.envs
+
+        async def set_up(created: CreatedSession) -> None:
+            if envs:
+                from agentbay_async.services.env import set_variables
+
+                # Of one that an earlier create made too: that program may have died before this.
+                await set_variables(self._api, created.session_id, envs)
+            if commands and created.new:
+                from agentbay_async.services._mobile_settings import run_setup
+
+                await run_setup(self._api, created.session_id, commands)
+
+        return set_up
 
     @asynccontextmanager
     async def session(

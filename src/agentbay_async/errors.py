@@ -47,6 +47,11 @@
     │   │       ├── GitNotARepoError    the directory is not in a repository
     │   │       └── GitNotFoundError    git is not installed in the session
     │   ├── FileError                   a file operation failed; see ``path``
+    │   │   ├── RemoteFileNotFoundError      (FileNotFoundError)  there is no such file
+    │   │   ├── RemotePermissionError        (PermissionError)    the session's user may not
+    │   │   ├── RemoteFileExistsError        (FileExistsError)    there is such a file
+    │   │   ├── RemoteIsADirectoryError      (IsADirectoryError)  a file is needed
+    │   │   └── RemoteNotADirectoryError     (NotADirectoryError) a directory is needed
     │   ├── OssError                    object storage could not be used
     │   └── PtyError                    a terminal is gone, or a request to it failed
     │       ├── PtySessionNotFoundError there is no such terminal, or it has ended
@@ -540,6 +545,30 @@ class FileError(ToolError):
 
     def __init__(self, message: str = "File operation error", **fields: Any) -> None:
         super().__init__(message, **fields)
+
+
+class RemoteFileNotFoundError(FileError, FileNotFoundError):
+    """The session has no such file or directory.
+
+    Like the other ``Remote...`` errors it is also the built-in exception of that name, so code for
+    local files works on those of a session.
+    """
+
+
+class RemotePermissionError(FileError, PermissionError):
+    """The session's user may not do this with the file."""
+
+
+class RemoteFileExistsError(FileError, FileExistsError):
+    """The session has such a file already."""
+
+
+class RemoteIsADirectoryError(FileError, IsADirectoryError):
+    """The path is a directory of the session, and the call needs a file."""
+
+
+class RemoteNotADirectoryError(FileError, NotADirectoryError):
+    """The path, or a part of it, is a file of the session, and the call needs a directory."""
 
 
 class BrowserError(AgentBayError):

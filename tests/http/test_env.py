@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from agentbay_async import (
     ArgumentTypeError,
     AsyncOss,
     BadAnswerError,
+    CreateSessionParams,
     InvalidArgumentError,
     SessionMetrics,
     ToolError,
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.http.scripted import Script
 
-    from agentbay_async import AsyncSession
+    from agentbay_async import AsyncAgentBay, AsyncSession
 
 
 def _asked(scripted: Script) -> tuple[str, Any]:
@@ -227,3 +229,79 @@ async def test_empty_oss_answer_is_a_failure(session: AsyncSession, scripted: Sc
     """It does not confirm anything."""
     scripted.ok("CallMcpTool", tool_answer(""))
     assert isinstance((await session.oss.upload("b", "o", "/p")).error, BadAnswerError)
+
+
+async def test_variables_of_a_create_are_there_before_the_first_command(
+    local_bay: AsyncAgentBay,
+) -> None:
+    """For commands, code and terminals alike."""
+    params = CreateSessionParams(envs={"STAGE": "test one"}, image_id="code_latest")
+    async with local_bay.session(params) as session:
+        assert (await session.command.run('printf %s "$STAGE"')).stdout == "test one"
+        code = await session.code.run("import os; print(os.environ['STAGE'])", timeout=60)
+        assert code.stdout == "test one\n"
+        process = await session.command.start('printf %s "$STAGE"')
+        assert b"".join([chunk async for chunk in process]) == b"test one"
+
+
+async def test_a_session_whose_variables_cannot_be_set_is_deleted(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """It would run the first command without them."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-9"})
+    scripted.ok("CallMcpTool", tool_answer("no such tool", error=True))
+    scripted.ok("DeleteSessionAsync", {})
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
+    result = await bay.create(CreateSessionParams(envs={"TOKEN": "secret-1"}))
+    assert (result.error_message, result.session_id) == ("no such tool", "s-9")
+    assert [form["SessionId"] for form in scripted.forms("DeleteSessionAsync")] == ["s-9"]
+
+
+async def test_a_cancel_while_variables_are_set_leaves_no_session(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """The caller never gets it."""
+    scripted.ok("CreateMcpSession", {"SessionId": "s-9"})
+    scripted.ok("DeleteSessionAsync", {})
+    scripted.ok("GetSessionDetail", {"Status": "FINISH"})
+    scripted.hang("CallMcpTool")
+    creating = asyncio.create_task(bay.create(CreateSessionParams(envs={"A": "1"})))
+    await scripted.arrival("CallMcpTool")
+    creating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await creating
+    assert [form["SessionId"] for form in scripted.forms("DeleteSessionAsync")] == ["s-9"]
+
+
+async def test_a_session_found_by_its_key_gets_the_variables_too(local_bay: AsyncAgentBay) -> None:
+    """The program that created it may have died before it set them."""
+    first = (await local_bay.create(CreateSessionParams(idempotency_key="job-8"))).session
+    params = CreateSessionParams(idempotency_key="job-8", envs={"STAGE": "test"})
+    second = (await local_bay.create(params)).session
+    assert second.session_id == first.session_id
+    assert (await second.env.get()).envs == {"STAGE": "test"}
+
+
+@pytest.mark.parametrize(
+    ("envs", "kind", "message"),
+    [
+        (["A"], ArgumentTypeError, "envs must map str to str"),
+        ({"A": 1}, ArgumentTypeError, r"envs\['A'\] must be a str"),
+        ({"A=B": "secret-1"}, InvalidArgumentError, "each name in envs must not contain '='"),
+        ({"A": "secret-1\0"}, InvalidArgumentError, r"envs\['A'\] must not contain a NUL"),
+    ],
+)
+def test_wrong_variables_are_refused_without_their_values(
+    envs: Any, kind: type[Exception], message: str
+) -> None:
+    """Values may be secrets: no message has one."""
+    with pytest.raises(kind, match=message) as raised:
+        CreateSessionParams(envs=envs)
+    assert "secret-1" not in str(raised.value)
+
+
+def test_the_repr_of_parameters_hides_the_values_of_variables() -> None:
+    """Programs log their parameters."""
+    shown = repr(CreateSessionParams(envs={"TOKEN": "secret-1"}))
+    assert "envs={'TOKEN': '***'}" in shown
+    assert "secret-1" not in shown

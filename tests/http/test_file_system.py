@@ -541,17 +541,66 @@ async def test_part_file_that_cannot_be_removed_is_logged(
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "kind", "message"),
     [
-        ("Failed to read file: /a, error: No such file or directory", "no such file: /a"),
-        ("Failed to write file: /a, error: Permission denied", "permission denied: /a"),
-        ("Failed to move file: /b, error: File exists", "already exists: /b"),
-        ("sh: 1: cannot create a: Is a directory", "is a directory: /a"),
-        ("first line\nrmdir: failed to remove 'a': Directory not empty", "directory not empty: /a"),
-        ("the disk is on fire", "the disk is on fire"),
-        ("", ""),
+        (
+            "Failed to read file: /a, error: No such file or directory",
+            FileNotFoundError,
+            "no such file: /a",
+        ),
+        (
+            "Failed to write file: /a, error: Permission denied",
+            PermissionError,
+            "permission denied: /a",
+        ),
+        ("mv: Operation not permitted", PermissionError, "not permitted: /a"),
+        ("Failed to move file: /b, error: File exists", FileExistsError, "already exists: /b"),
+        ("sh: 1: cannot create a: Is a directory", IsADirectoryError, "is a directory: /a"),
+        ("cat: a/b: Not a directory", NotADirectoryError, "not a directory: /a"),
+        (
+            "first line\nrmdir: failed to remove 'a': Directory not empty",
+            FileError,
+            "directory not empty: /a",
+        ),
+        ("the disk is on fire", FileError, "the disk is on fire"),
+        ("", FileError, ""),
     ],
 )
-def test_file_errors_have_plain_messages(text: str, message: str) -> None:
+def test_file_errors_have_plain_messages_and_built_in_classes(
+    text: str, kind: type[Exception], message: str
+) -> None:
     """The path comes from the tool if it names one; an unknown text stays as it is."""
-    assert describe_failure(text, "/a") == message
+    found, words = describe_failure(text, "/a")
+    assert words == message
+    assert issubclass(found, kind)
+    assert issubclass(found, FileError)
+
+
+async def test_exists_tells_files_and_directories_from_nothing(
+    local_session: AsyncSession, home: Path
+) -> None:
+    """A path through a file does not exist; a link does."""
+    files = local_session.file_system
+    (await files.write_file("a/b", "1")).unwrap()
+    (home / "a" / "link").symlink_to("b")
+    found = {path: await files.exists(path) for path in ("a", "a/b", "a/link", "a/c", "a/b/c")}
+    assert found == {"a": True, "a/b": True, "a/link": True, "a/c": False, "a/b/c": False}
+
+
+async def test_exists_raises_where_it_cannot_know(session: AsyncSession, scripted: Script) -> None:
+    """A closed directory may hide a file: neither True nor False would be right."""
+    reason = "Failed to get file info: /root/x, error: Permission denied"
+    scripted.ok("CallMcpTool", tool_answer(reason, error=True))
+    with pytest.raises(PermissionError, match="permission denied: /root/x"):
+        await session.file_system.exists("/root/x")
+
+
+async def test_an_error_of_a_file_is_also_the_built_in_one(
+    local_session: AsyncSession, home: Path
+) -> None:
+    """Code that handles local files handles those of a session."""
+    result = await local_session.file_system.read_file("/tmp/missing")
+    with pytest.raises(FileNotFoundError, match="no such file: /tmp/missing") as raised:
+        result.unwrap()
+    assert isinstance(raised.value, FileError)
+    assert raised.value.path == "/tmp/missing"

@@ -142,6 +142,26 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
         """Return size, type, times and permissions of a file or directory."""
         return _portal.run(self._aio.get_file_info(path))
 
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file or directory at `path`.
+
+        Args:
+            path: A path in the session. The session's tool decides whether a link counts whose
+                target does not exist; in the local service it does.
+
+        Raises:
+            FileError: It cannot be known, for example because a directory on the way is closed to
+                the session's user.
+            AgentBayError: The session could not be asked.
+
+        Example:
+            ::
+
+                if not session.file_system.exists("/tmp/report.csv"):
+                    session.command.run("make report")
+        """
+        return _portal.run(self._aio.exists(path))
+
     def search_files(
         self, path: str, pattern: str, exclude_patterns: Sequence[str] | None = None
     ) -> FileSearchResult:

@@ -77,14 +77,14 @@ class CreatedSession(NamedTuple):
 async def create_session(
     api: Api,
     params: CreateSessionParams,
-    set_up: Callable[[str], Awaitable[None]] | None = None,
+    set_up: Callable[[CreatedSession], Awaitable[None]] | None = None,
 ) -> CreatedSession:
     """Create a session, or find the one that an earlier create with the same key made.
 
     A cancel leaves no session behind, and neither does a failed download of files. All requests
     share one deadline, ``Config.deadline``, those that look a session up included. After that it
     waits for files, for at most :data:`SYNC_TIMEOUT`, and may delete a session, for at most
-    :data:`GRACE`. At last it calls `set_up` with the id of a session that is new.
+    :data:`GRACE`. At last it calls `set_up`; a new session that cannot be set up is deleted.
 
     Raises:
         InvalidArgumentError: `params` has an idempotency key, and the client sets no labels.
@@ -104,12 +104,14 @@ async def create_session(
         created.access.record_browser = params.enable_browser_replay
         if syncs and (wanted := downloaded(syncs)):
             await _wait_for_files(api, created, wanted, keep=params.keep_on_failure)
-        if created.new and set_up is not None:
+        if set_up is not None:
             try:
-                await set_up(created.session_id)
-            except BaseException:
-                # A cancel: the caller never gets the session.
+                await set_up(created)
+            except BaseException as error:
+                # The caller never gets the session.
                 await run_shielded(_undo(api, created))
+                if isinstance(error, AgentBayError):
+                    error.session_id = created.session_id
                 raise
     return created
 

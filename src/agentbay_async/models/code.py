@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import json
+from base64 import b64decode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from agentbay_async.errors import BadAnswerError, InvalidArgumentError
 from agentbay_async.models.results import Result
+
+if TYPE_CHECKING:
+    import os
 
 #: The formats of a result.
 FORMATS = ("text", "html", "markdown", "png", "jpeg", "svg", "json", "latex", "chart")
+# The formats by the suffix of a file, and by the media type that notebooks know.
+_SUFFIXES = {
+    ".txt": "text",
+    ".html": "html",
+    ".md": "markdown",
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".svg": "svg",
+    ".json": "json",
+    ".tex": "latex",
+}
+_MEDIA_TYPES = {
+    "text/plain": "text",
+    "text/html": "html",
+    "text/markdown": "markdown",
+    "image/png": "png",
+    "image/jpeg": "jpeg",
+    "image/svg+xml": "svg",
+    "application/json": "json",
+    "text/latex": "latex",
+    "application/vnd.vegalite.v5+json": "chart",
+}
 
 
 @attrs.frozen
@@ -47,6 +77,67 @@ class CodeOutput:
     def formats(self) -> list[str]:
         """Return the names of the formats that are present."""
         return list(self._formats)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the output to a local file, in the format that its name ends in.
+
+        Args:
+            path: The file. Its suffix is one of ``.txt .html .md .png .jpg .jpeg .svg .json .tex``.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            InvalidArgumentError: No format belongs to the suffix, or the output lacks it; nothing
+                is written.
+            BadAnswerError: The picture did not arrive as base64, or the JSON value is nested too
+                deeply; nothing is written.
+            OSError: The file cannot be written.
+
+        Example:
+            >>> import tempfile
+            >>> output = CodeOutput(html="<b>1</b>", formats=("html",))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     output.save(f"{folder}/a.html").read_text()
+            '<b>1</b>'
+        """
+        target = Path(path)
+        format = _format_of(target)
+        if format not in self._formats:
+            raise InvalidArgumentError(
+                f"path: this output has no {format}, only {', '.join(self._formats) or 'nothing'}"
+            )
+        target.write_bytes(_encode(format, getattr(self, format)))
+        return target
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Return every format by its media type: notebooks show the best that they can."""
+        return {
+            media_type: getattr(self, format)
+            for media_type, format in _MEDIA_TYPES.items()
+            if format in self._formats
+        }
+
+
+def _format_of(path: Path) -> str:
+    try:
+        return _SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        raise InvalidArgumentError(
+            f"path must end in one of {' '.join(_SUFFIXES)}, not {path.name!r:.100}"
+        ) from None
+
+
+def _encode(format: str, value: Any) -> bytes:
+    try:
+        if format == "json":
+            return json.dumps(value, ensure_ascii=False, indent=2).encode()
+        if format in ("png", "jpeg"):
+            # Some kernels break the lines of base64.
+            return b64decode("".join(value.split()), validate=True)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswerError(f"the {format} of an output cannot be saved: {error}") from None
+    return str(value).encode()
 
 
 @attrs.frozen
@@ -167,6 +258,35 @@ class CodeResult(Result[CodeOutcome]):
     def trace_id(self) -> str:
         """The id of the execution in the session's logs, or ``""``."""
         return self._outcome.trace_id
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the first output of a format to a local file; the main result comes first.
+
+        Args:
+            path: The file; its suffix says the format, as in :meth:`CodeOutput.save`.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            InvalidArgumentError: No format belongs to the suffix, or no output has it; nothing is
+                written.
+            OSError: The file cannot be written.
+
+        Example:
+            ::
+
+                result = await session.code.run("import matplotlib.pyplot as p; p.plot([1, 2])")
+                result.save("chart.png")
+        """
+        format = _format_of(Path(path))
+        for output in self._main_first():
+            if format in output.formats():
+                return output.save(path)
+        present = sorted({one for output in self.results for one in output.formats()})
+        raise InvalidArgumentError(
+            f"path: no output has a {format}; there is {', '.join(present) or 'no output'}"
+        )
 
     def _main_first(self) -> list[CodeOutput]:
         return sorted(self.results, key=lambda one: not one.is_main_result)

@@ -160,6 +160,14 @@ def _copy_labels(value: Mapping[str, str] | None) -> dict[str, str]:
     return {} if value is None else _check.labels(value)
 
 
+def _copy_envs(value: Mapping[str, str] | None) -> dict[str, str]:
+    return {} if value is None else _check.variables(value)
+
+
+def _names(variables: Mapping[str, str]) -> str:
+    return repr(dict.fromkeys(variables, "***"))
+
+
 def _copy_syncs(value: Sequence[ContextSync] | None) -> list[ContextSync]:
     if value is None:
         return []
@@ -309,6 +317,9 @@ class CreateSessionParams:
             second one, so that a failed program can be run again. It costs one more request. Do not
             use one key from two programs at the same time: of several sessions of a key, one is
             kept.
+        envs: Environment variables of everything that runs in the session, such as
+            ``{"STAGE": "test"}``; they are there before the first command. It costs one more
+            request. They may be secrets: neither ``repr`` nor a log shows the values.
         keep_on_failure: Keep the session if the files of its contexts do not arrive. The result is
             still a failed one; its ``session_id`` names the session.
 
@@ -339,6 +350,7 @@ class CreateSessionParams:
     context_id: str | None = attrs.field(default=None, validator=_optional_id)
     idempotency_key: str | None = attrs.field(default=None, validator=_optional_key)
     keep_on_failure: bool = attrs.field(default=False, validator=_boolean)
+    envs: dict[str, str] = attrs.field(default=None, converter=_copy_envs, repr=_names)
 
     def __attrs_post_init__(self) -> None:
         if self.idle_release_timeout is not None and self.lifecycle_policy is not None:

@@ -52,7 +52,7 @@ def setup_commands(config: MobileExtraConfig) -> list[str]:
     return [*mobile_commands(config), _simulate(simulation, simulation.simulate_path)]
 
 
-async def set_up(api: Api, session_id: str, commands: Sequence[str]) -> None:
+async def run_setup(api: Api, session_id: str, commands: Sequence[str]) -> None:
     """Run the commands for a new phone.
 
     The request that created it had the settings too, so a command that fails is only logged.

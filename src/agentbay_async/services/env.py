@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult, EnvResult
 from agentbay_async.services._tool_calls import call_tool, read_json_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from agentbay_async._api import Api
     from agentbay_async.models.tools import McpToolResult
 
@@ -46,9 +47,10 @@ class AsyncEnv:
             ArgumentTypeError: `envs` does not map texts to texts.
             InvalidArgumentError: `envs` is empty, or a name contains ``=`` or white space.
         """
-        pairs = [{"key": name, "value": value} for name, value in _check_envs(envs).items()]
-        answer = await call_tool(self._api, self._session_id, "set_env", {"envs": pairs})
-        return BoolResult.ok(True, answer.request_id)
+        checked = _check.variables(envs)
+        if not checked:
+            raise InvalidArgumentError("envs must not be empty; give at least one variable")
+        return BoolResult.ok(True, await set_variables(self._api, self._session_id, checked))
 
     @returns_result(EnvResult)
     async def get(self, keys: Sequence[str] | None = None) -> EnvResult:
@@ -65,18 +67,14 @@ class AsyncEnv:
         return EnvResult.ok(_read_envs(answer), answer.request_id)
 
 
-def _check_envs(envs: object) -> dict[str, str]:
-    if not isinstance(envs, Mapping):
-        raise ArgumentTypeError(f"envs must map str to str, not be a {type(envs).__name__}")
-    if not envs:
-        raise InvalidArgumentError("envs must not be empty; give at least one variable")
-    for name, value in envs.items():
-        if "=" in _check.identifier(name, "each name in envs"):
-            raise InvalidArgumentError(f"each name in envs must not contain '=': {name!r}")
-        # Values may be secrets, so no message has one.
-        if "\0" in _check.encodable(_check.string(value, f"envs[{name!r}]"), f"envs[{name!r}]"):
-            raise InvalidArgumentError(f"envs[{name!r}] must not contain a NUL character")
-    return dict(envs)
+async def set_variables(api: Api, session_id: str, envs: Mapping[str, str]) -> str:
+    """Set variables for a whole session, and return the id of the request.
+
+    Raises:
+        ToolError: Its image cannot set them.
+    """
+    pairs = [{"key": name, "value": value} for name, value in envs.items()]
+    return (await call_tool(api, session_id, "set_env", {"envs": pairs})).request_id
 
 
 def _read_envs(answer: McpToolResult) -> dict[str, str]:

@@ -17,6 +17,8 @@ from agentbay_async.errors import (
     ArgumentTypeError,
     CommandError,
     InvalidArgumentError,
+    RemoteFileNotFoundError,
+    RemoteNotADirectoryError,
 )
 from agentbay_async.models.contexts import TransferResult
 from agentbay_async.models.files import (
@@ -260,6 +262,31 @@ class AsyncFileSystem:
         """Return size, type, times and permissions of a file or directory."""
         path = _check.text(path, "path")
         return FileInfoResult.ok(*await self._files.info(path))
+
+    async def exists(self, path: str) -> bool:
+        """Return whether there is a file or directory at `path`.
+
+        Args:
+            path: A path in the session. The session's tool decides whether a link counts whose
+                target does not exist; in the local service it does.
+
+        Raises:
+            FileError: It cannot be known, for example because a directory on the way is closed to
+                the session's user.
+            AgentBayError: The session could not be asked.
+
+        Example:
+            ::
+
+                if not await session.file_system.exists("/tmp/report.csv"):
+                    await session.command.run("make report")
+        """
+        path = _check.text(path, "path")
+        try:
+            await self._files.info(path)
+        except (RemoteFileNotFoundError, RemoteNotADirectoryError):
+            return False
+        return True
 
     @returns_result(FileSearchResult)
     async def search_files(

@@ -6,7 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 
 from agentbay_async import _check
-from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+from agentbay_async.errors import (
+    ArgumentTypeError,
+    FileError,
+    InvalidArgumentError,
+    RemoteFileExistsError,
+    RemoteFileNotFoundError,
+    RemoteIsADirectoryError,
+    RemoteNotADirectoryError,
+    RemotePermissionError,
+)
 from agentbay_async.models.files import DirectoryEntry, FileInfo
 
 #: List a directory for :func:`parse_find`: type, size and name, each entry followed by NUL. The
@@ -115,40 +124,40 @@ def parse_diff(answer: str) -> str | None:
     return inner if re.search(r"^@@ .* @@", inner, re.MULTILINE) else None
 
 
-# Texts of the operating system, and the usual words for them.
-_REASONS = {
-    "no such file or directory": "no such file",
-    "permission denied": "permission denied",
-    "operation not permitted": "not permitted",
-    "is a directory": "is a directory",
-    "not a directory": "not a directory",
-    "file exists": "already exists",
-    "directory not empty": "directory not empty",
-    "no space left on device": "no space left on device",
-    "disk quota exceeded": "disk quota exceeded",
-    "read-only file system": "read-only file system",
-    "file name too long": "file name too long",
-    "too many levels of symbolic links": "too many levels of symbolic links",
+# Texts of the operating system, the usual words for them, and their errors.
+_REASONS: dict[str, tuple[str, type[FileError]]] = {
+    "no such file or directory": ("no such file", RemoteFileNotFoundError),
+    "permission denied": ("permission denied", RemotePermissionError),
+    "operation not permitted": ("not permitted", RemotePermissionError),
+    "is a directory": ("is a directory", RemoteIsADirectoryError),
+    "not a directory": ("not a directory", RemoteNotADirectoryError),
+    "file exists": ("already exists", RemoteFileExistsError),
+    "directory not empty": ("directory not empty", FileError),
+    "no space left on device": ("no space left on device", FileError),
+    "disk quota exceeded": ("disk quota exceeded", FileError),
+    "read-only file system": ("read-only file system", FileError),
+    "file name too long": ("file name too long", FileError),
+    "too many levels of symbolic links": ("too many levels of symbolic links", FileError),
 }
 # The tools of the service write "Failed to move file: /a, error: Is a directory".
 _TOOL_FAILURE = re.compile(r"Failed to [^:\n]+: (.+), error: (.+)")
 
 
-def describe_failure(text: str, path: str) -> str:
-    """Return a plain message for the text of a tool or program that failed on `path`.
+def describe_failure(text: str, path: str) -> tuple[type[FileError], str]:
+    """Return the error and a plain message for the text of a tool or program that failed on `path`.
 
     A text without a known reason is returned as it is.
 
     Example:
         >>> describe_failure("cat: x: No such file or directory", "x")
-        'no such file: x'
+        (<class 'agentbay_async.errors.RemoteFileNotFoundError'>, 'no such file: x')
     """
     last = text.strip().rpartition("\n")[2]
     if failure := _TOOL_FAILURE.search(last):
         # A move has two paths; the tool names the one that failed.
         path, last = failure[1], failure[2]
     lower = last.rstrip(".").lower()
-    for reason, words in _REASONS.items():
+    for reason, (words, kind) in _REASONS.items():
         if lower == reason or lower.endswith((f": {reason}", f" {reason}")):
-            return f"{words}: {path}"
-    return text
+            return kind, f"{words}: {path}"
+    return FileError, text

@@ -111,8 +111,8 @@ class RemoteFiles:
             request_id: The id of the request.
             detail: The text as it was sent, if that is longer.
         """
-        message = describe_failure(text, path)
-        error = FileError(message, request_id=request_id, session_id=self.session_id)
+        kind, message = describe_failure(text, path)
+        error = kind(message, request_id=request_id, session_id=self.session_id)
         error.path = path
         error.detail = detail or (text if text != message else "")
         return error
