@@ -60,8 +60,9 @@ def default_hang_up() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _ledger_of_fixtures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's ledger from fixtures that live longer than one test, and their processes."""
+    """Keep what the user has from fixtures that live longer than one test, and their processes."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGENTBAY_IMAGES", str(tmp_path_factory.getbasetemp() / "no-images"))
         patch.setenv("AGENTBAY_LEDGER", str(tmp_path_factory.getbasetemp() / "ledger.jsonl"))
         yield
 
@@ -77,6 +78,7 @@ def _clean_environment(
     ledger = tmp_path_factory.getbasetemp() / f"ledger-{next(_numbers)}.jsonl"
     monkeypatch.setenv("AGENTBAY_LEDGER", str(ledger))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-profile"))
+    monkeypatch.setenv("AGENTBAY_IMAGES", str(tmp_path_factory.getbasetemp() / "no-images"))
 
 
 class InstantClock:

@@ -2,6 +2,7 @@
 
 from agentbay_local.cassettes.cassette import Cassette as Cassette
 from agentbay_local.cassettes.cassette import CassetteError as CassetteError
+from agentbay_local.images.image import Image as Image
 from agentbay_local.manual_clock import ManualClock as ManualClock
 from agentbay_local.recording.recorder import Recorder as Recorder
 from agentbay_local.recording.verification import Difference as Difference

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentbay_local.cassettes.player import Player
+    from agentbay_local.images import Image, Images
     from agentbay_local.sandbox.base import Isolation, Limits
     from agentbay_local.sandbox.outbound import AllowedHosts
     from agentbay_local.testing.instruments import Instruments
@@ -78,6 +79,7 @@ class Settings:
     instruments: Instruments
     limits: Limits
     outbound: AllowedHosts
+    images: Images
     tls: bool
     player: Player | None = None
 
@@ -171,7 +173,7 @@ class Server:
         await asyncio.to_thread(orphans.sweep)
         await asyncio.to_thread(leftovers.sweep)
         self.capability = await probe(settings.isolation)
-        state = self._assemble(home, store, executor, self._sandboxes(home, orphans))
+        state = self._assemble(home, store, executor, self._sandboxes(home, store, orphans))
         await _recover(state, home)
         self._state = state
         await self._listen(state)
@@ -180,8 +182,13 @@ class Server:
         self._home = self._state = self._authority = None
         await asyncio.to_thread(home.close)
 
-    def _sandboxes(self, home: Home, orphans: Orphans) -> Sandboxes:
+    def _sandboxes(self, home: Home, store: Store, orphans: Orphans) -> Sandboxes:
         found, settings = self.capability, self._settings
+
+        def image_of(session_id: str) -> Image:
+            session = store.sessions.get(session_id)
+            return settings.images.offered(None if session is None else session.image)
+
         return Sandboxes(
             home.sessions,
             backend_for(found.isolation, orphans) if found.available else None,
@@ -189,6 +196,7 @@ class Server:
             settings.isolation,
             settings.limits,
             settings.outbound,
+            image_of,
         )
 
     def _assemble(
@@ -226,6 +234,7 @@ class Server:
             code=code,
             instruments=instruments,
             pages=Pages(signer, clock, instruments.quotas),
+            images=self._settings.images,
             player=self._settings.player,
         )
 

@@ -10,15 +10,18 @@ the form that begins with ``a`` is awaited, and works for both.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentbay_async.errors import ConfigurationError
 from agentbay_local.cassettes.cassette import Cassette
 from agentbay_local.cassettes.player import Player
 from agentbay_local.clock import Clock, SystemClock
 from agentbay_local.http.hosts import is_loopback
+from agentbay_local.images import Image, Images, ImageStore
 from agentbay_local.limits import checked
 from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.outbound import AllowedHosts
@@ -71,6 +74,8 @@ class LocalService(ServerContext[Server]):
         cassette: A file that ``agentbay record`` has written. Its answers are replayed, and there
             are no sessions: a request without a recorded answer is refused with the code
             ``NotRecorded``, which clients raise as `NotRecordedError`.
+        images: Images of sessions, beside those that were made on this machine with ``agentbay
+            image build``; one with the name of such an image replaces it.
         tls: Offer TLS beside plain HTTP, on the same port. The home gets a private certificate
             authority, whose certificate clients must trust: `ca_file`. Needs the extra ``local``.
 
@@ -78,9 +83,9 @@ class LocalService(ServerContext[Server]):
         CassetteError: The file is not a cassette.
         HomeInUseError: At its start, another service uses the home.
         OSError: The cassette cannot be read; at its start, the port or the home cannot be used.
-        ValueError: `isolation`, `port`, one of `limits` or of `allow_hosts` is invalid, or
-            `allow_hosts` is given for a level that cannot enforce it; `tls` is given for another
-            host than one of the loopback, or without the extra.
+        ValueError: `isolation`, `port`, one of `limits`, of `images` or of `allow_hosts` is
+            invalid, or `allow_hosts` or `images` with layers are given for a level that cannot have
+            them; `tls` is given for another host than one of the loopback, or without the extra.
 
     Example:
         ::
@@ -103,6 +108,7 @@ class LocalService(ServerContext[Server]):
         allow_hosts: Iterable[str] = (),
         require_sni: bool = False,
         cassette: str | Path | None = None,
+        images: Iterable[Image] = (),
         tls: bool = False,
     ) -> None:
         super().__init__()
@@ -122,6 +128,7 @@ class LocalService(ServerContext[Server]):
             instruments=self._instruments,
             limits=checked(limits or Limits()),
             outbound=_outbound(allow_hosts, require_sni, _isolation(isolation)),
+            images=Images(images, _image_store(), _isolation(isolation)),
             player=None if cassette is None else Player(Cassette.read(cassette)),
             tls=_checked_tls(tls, host),
         )
@@ -342,6 +349,13 @@ def _isolation(level: Isolation | str) -> Isolation:
     except ValueError:
         levels = " or ".join(repr(entry.value) for entry in Isolation)
         raise ValueError(f"isolation must be {levels}, not {level!r}") from None
+
+
+def _image_store() -> ImageStore | None:
+    try:
+        return ImageStore.of_user(os.environ)
+    except ConfigurationError:  # a user without a home has made no images
+        return None
 
 
 def _outbound(entries: Iterable[str], require_sni: bool, level: Isolation) -> AllowedHosts:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentbay_local.code import Kernels
     from agentbay_local.contexts.context_store import ContextStore
     from agentbay_local.contexts.sync import SyncService
+    from agentbay_local.images import Images
     from agentbay_local.protocol.paging import Pages
     from agentbay_local.protocol.signing import Signer
     from agentbay_local.sessions.lifecycle import Lifecycle
@@ -49,6 +50,7 @@ class ServiceState:
         code: The kernels that run code in sessions.
         instruments: Faults, journal, quotas and transitions, for tests.
         pages: Sizes and tokens of pages.
+        images: The images of sessions.
         endpoint: ``http://HOST:PORT``, for the URLs that the service hands out.
         link_url: ``http://{label}.localhost:PORT``, of the hosts for one link.
         player: Answers all requests from a cassette, or None.
@@ -66,6 +68,7 @@ class ServiceState:
     code: Kernels
     instruments: Instruments
     pages: Pages
+    images: Images
     endpoint: str = ""
     link_url: str = ""
     player: Player | None = None

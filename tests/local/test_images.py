@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 IMAGES = ("linux_latest", "code_latest")
 
 
-@pytest.mark.parametrize(
-    "image", ["windows_latest", "mobile_latest", "browser_latest", "imgc-123", "x" * 200, "a\nb"]
-)
+@pytest.mark.parametrize("image", ["imgc-123", "x" * 200, "a\nb", "../linux_latest", "a/b"])
 @pytest.mark.parametrize("action", ["CreateMcpSession", "ListMcpTools"])
 async def test_an_unknown_image_is_an_error_with_the_known_ones(
     api: Api, image: str, action: str
@@ -24,6 +22,34 @@ async def test_an_unknown_image_is_an_error_with_the_known_ones(
     status, body = await api.call(action, ImageId=image)
     assert (status, body["Code"]) == (400, "InvalidParameter")
     assert "linux_latest and code_latest" in body["Message"]
+    assert "agentbay image build NAME --apt PACKAGE" in body["Message"]
+
+
+@pytest.mark.parametrize(
+    ("image", "what"),
+    [
+        ("windows_latest", "need Windows"),
+        ("mobile_latest", "need Android"),
+        ("browser_latest", "run `agentbay image build browser_latest`"),
+    ],
+)
+@pytest.mark.parametrize("action", ["CreateMcpSession", "ListMcpTools"])
+async def test_an_image_that_is_not_ready_is_an_error_with_the_reason_or_the_cure(
+    api: Api, image: str, what: str, action: str
+) -> None:
+    """Nobody needs to look for it."""
+    status, body = await api.call(action, ImageId=image)
+    assert (status, body["Code"]) == (400, "InvalidParameter")
+    assert what in body["Message"]
+
+
+@pytest.mark.usefixtures("sandboxed")
+async def test_another_name_of_an_image_is_kept(api: Api) -> None:
+    """The session shows the name that its client knows."""
+    session = await api.session(ImageId="aio-ubuntu-2404")
+    detail = (await api.ok("GetSessionDetail", SessionId=session))["Data"]
+    assert detail["ImageId"] == "aio-ubuntu-2404"
+    assert await api.tool(session, "shell", command="true") is not None
 
 
 @pytest.mark.usefixtures("sandboxed")

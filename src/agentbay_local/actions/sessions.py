@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol import error_codes, schema
 from agentbay_async._protocol.codec import compact_json
-from agentbay_local import images
 from agentbay_local.actions import sync
 from agentbay_local.actions.beta import not_offered
 from agentbay_local.actions.labels import checked_labels
@@ -52,7 +51,7 @@ async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answe
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             resource_url=resource_url(state, session.id, _resource(session)),
-            tool_list=images.tool_list(),
+            tool_list=state.images.tools[session.image].short_list,
             **_access_fields(state, session),
         )
     )
@@ -69,13 +68,13 @@ def new_session(state: ServiceState, request: schema.CreateMcpSession) -> NewSes
         raise not_offered("NetworkId", "networks")
     if request.load_skill:
         raise not_offered("LoadSkill", "skills")
-    image = images.offered(request.image_id)
+    image = state.images.offered(request.image_id)
     labels = checked_labels(request.labels or {})
     state.sandboxes.require()
     idle, runtime = lifetimes(request)
     return NewSession(
         id=f"s-{secrets.token_hex(10)}",
-        image=image,
+        image=request.image_id or image.name,
         labels=labels,
         created=state.clock.time(),
         idle_seconds=idle,
@@ -130,7 +129,7 @@ async def get(state: ServiceState, request: schema.GetSession) -> Answer:
             app_instance_id=_instance(session),
             resource_id=_resource(session),
             resource_url=resource_url(state, session.id, _resource(session)),
-            tool_list=images.tool_list(),
+            tool_list=state.images.tools[session.image].short_list,
             **_access_fields(state, session),
             contexts=[schema.SessionContext(id=entry.id, name=entry.name) for entry in contexts],
         )

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.codec import compact_json, to_json
-from agentbay_local import images
+from agentbay_local.images.catalog import tool_not_offered
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.errors import missing, no_session, not_running
 from agentbay_local.sandbox.errors import SandboxError, SandboxPaused
 from agentbay_local.store import states
 from agentbay_local.tools.handlers import HANDLERS
-from agentbay_local.tools.schemas import TOOLS
+from agentbay_local.tools.schemas import COMMANDS
 
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
@@ -24,9 +24,8 @@ __all__ = ["call", "call_tool", "list_tools"]
 
 async def list_tools(state: ServiceState, request: schema.ListMcpTools) -> Answer:
     """Return the tools with their schemas, as JSON text."""
-    del state
-    images.offered(request.image_id)
-    return Answer(compact_json(to_json(list(TOOLS.values()))))
+    image = state.images.offered(request.image_id)
+    return Answer(compact_json(to_json(list(state.images.tools[image.name].values()))))
 
 
 async def call(state: ServiceState, request: schema.CallMcpTool) -> Answer:
@@ -55,11 +54,11 @@ async def call_tool(
         if not name.strip():
             raise missing("Name")
         try:
-            if name not in TOOLS:
-                raise ToolError(images.not_offered(session.image, name))
+            if name not in state.images.tools[session.image]:
+                raise ToolError(tool_not_offered(session.image, name))
             context = await state.tool_context(session)
             work = HANDLERS[name](context, Arguments(name, values))
-            if name in images.COMMANDS:
+            if name in COMMANDS:
                 text = await state.lifecycle.run_until_paused(session, work)
             else:
                 text = await work

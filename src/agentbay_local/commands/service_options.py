@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_local import limits
 from agentbay_local.clock import SystemClock
+from agentbay_local.images import parse_image
 from agentbay_local.manual_clock import ManualClock
 from agentbay_local.sandbox.base import Isolation
 
@@ -58,6 +59,13 @@ def add_service_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="offer TLS beside plain HTTP, with a certificate authority that the home keeps",
     )
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="image whose sessions see a directory with usr over the system; may be repeated",
+    )
     _add_network_options(parser)
     limits.add_flags(parser)
 
@@ -97,6 +105,7 @@ def make_service(options: argparse.Namespace, key: str | None) -> LocalService:
         limits=limits.from_flags(options),
         allow_hosts=options.allow_host,
         require_sni=options.require_sni,
+        images=[parse_image(text) for text in options.image],
         tls=options.tls,
     )
 

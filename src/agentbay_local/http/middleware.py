@@ -22,7 +22,6 @@ import attrs
 from aiohttp import Payload, web
 
 from agentbay_async._protocol import error_codes
-from agentbay_local import images
 from agentbay_local.http.connections import CONNECTIONS, credential_shown, trust
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.hosts import link_label
@@ -44,6 +43,7 @@ from agentbay_local.testing.fault_actions import (
     Truncate,
 )
 from agentbay_local.testing.journal import Entry, masked
+from agentbay_local.tools.schemas import COMMANDS
 from agentbay_local.urls import FILE_PREFIX, LINK_SUFFIX, PORT_PREFIX, TOKEN_HEADER
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ async def outlive_client(request: web.Request, handler: WebHandler) -> web.Strea
 
 def end_with_client(tool: object) -> None:
     """Let the current call of a tool that runs programs end when its client hangs up."""
-    if isinstance(tool, str) and tool in images.COMMANDS:
+    if isinstance(tool, str) and tool in COMMANDS:
         _ends_with_client.get().set()
 
 

@@ -18,7 +18,7 @@ from agentbay_local.sandbox import checks, seccomp
 from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError
-from agentbay_local.sandbox.host import programs, replies, rootfs
+from agentbay_local.sandbox.host import layers, programs, replies, rootfs
 from agentbay_local.sandbox.host.bundle import interpreter_arguments
 from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
@@ -34,7 +34,7 @@ from agentbay_local.sandbox.host.startup import (
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from agentbay_local.sandbox.cgroups.detection import Cgroups
@@ -103,8 +103,10 @@ class BubblewrapBackend(Backend):
     def _spawn(self, launch: Launch, spec: SandboxSpec, info: int) -> subprocess.Popen[bytes]:
         launch.make_cgroup()
         rootfs.prepare_root(spec)
-        bwrap, python = programs.find_bubblewrap(), programs.find_interpreter()
-        root, shared = spec.root.resolve(), dict(spec.read_only)
+        bwrap, python = _find_bubblewrap(spec), programs.find_interpreter()
+        root, shared, laid = spec.root.resolve(), dict(spec.read_only), spec.layers
+        for target in layers.mount_targets(laid):
+            rootfs.make_mount_point(spec, target)
         if python.directory is not None:
             rootfs.make_mount_point(spec, str(programs.INTERPRETER))
             shared[str(programs.INTERPRETER)] = python.directory
@@ -112,9 +114,10 @@ class BubblewrapBackend(Backend):
         if spec.uid is not None:
             bwrap, root = self._mounts.reachable(bwrap), self._mounts.reachable(root)
             shared = {inside: self._mounts.reachable(path) for inside, path in shared.items()}
+            laid = tuple(self._mounts.reachable(path) for path in laid)
         arguments = [
             *_isolation_arguments(spec),
-            *_mount_arguments(launch, spec, root),
+            *_mount_arguments(launch, spec, root, laid),
             "--info-fd",
             str(info),
         ]
@@ -187,27 +190,39 @@ def _check(spec: SandboxSpec) -> None:
         raise InvalidRequest(
             "spec.uid", "a service that runs as root must give each session a private user id"
         )
+    layers.check_layers(spec.layers, spec.uid)
     for inside, path in spec.read_only.items():
         checks.check_mount_path("spec.read_only", inside)
         if not path.is_dir():
             raise InvalidRequest("spec.read_only", f"{path} is not a directory of this machine")
 
 
+def _find_bubblewrap(spec: SandboxSpec) -> Path:
+    return (
+        programs.find_bubblewrap(programs.OVERLAYS_SINCE)
+        if spec.layers
+        else programs.find_bubblewrap()
+    )
+
+
 def _isolation_arguments(spec: SandboxSpec) -> list[str]:
     return [*NAMESPACES, *LIFETIME, "--uid", "1000", "--gid", "1000", "--hostname", spec.hostname]
 
 
-def _mount_arguments(launch: Launch, spec: SandboxSpec, root: Path) -> list[str]:
-    """Return the mounts: the session's directory, and over it the directories of the host."""
-    view = ["--bind", str(root), "/", "--ro-bind", "/usr", "/usr"]
+def _mount_arguments(
+    launch: Launch, spec: SandboxSpec, root: Path, laid: Sequence[Path]
+) -> list[str]:
+    """Return the mounts: the session's directory, and over it the host's system and the layers."""
+    view = ["--bind", str(root), "/", *layers.usr_arguments(laid)]
+    for target in layers.mount_targets(laid):
+        view += layers.laid_over(target, laid)
     for name in rootfs.system_directories():
         view += ["--ro-bind", f"/{name}", f"/{name}"]
     view += ["--proc", "/proc", "--dev", "/dev"]
     shared_memory = str(spec.limits.shared_memory_bytes)
     view += ["--perms", "1777", "--size", shared_memory, "--tmpfs", "/dev/shm"]  # noqa: S108 - inside
     view += ["--tmpfs", "/etc"]
-    for path in rootfs.shared_etc():
-        view += ["--ro-bind", str(path), str(path)]
+    view += layers.etc_arguments(laid)
     for name, content in rootfs.etc_files(spec.hostname).items():
         view += [
             "--perms",

@@ -30,7 +30,7 @@ from agentbay_local.sandbox.host.startup import (
     Launch,
     agent_settings,
     join_and_wait,
-    reject_outbound,
+    reject_namespace_features,
     wait_for_process,
 )
 from agentbay_local.sandbox.inside import confinement
@@ -154,7 +154,7 @@ class LandlockBackend(Backend):
 
 
 def _check(spec: SandboxSpec) -> None:
-    reject_outbound(spec)
+    reject_namespace_features(spec)
     if not confinement.abi():
         raise IsolationUnavailable(
             "this kernel has no Landlock, or Landlock is not enabled.",

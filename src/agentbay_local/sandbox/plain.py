@@ -23,7 +23,7 @@ from agentbay_local.sandbox.host.startup import (
     Launch,
     agent_settings,
     join_and_wait,
-    reject_outbound,
+    reject_namespace_features,
     wait_for_process,
 )
 
@@ -53,7 +53,7 @@ class PlainBackend(Backend):
         rootfs.prepare_session_directories(spec)
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
-        reject_outbound(spec)
+        reject_namespace_features(spec)
         with Launch(self._cgroups, spec.limits) as launch:
             process = await wait_for_process(
                 self._mounts.run(lambda: self._spawn(launch, spec)), launch

@@ -128,6 +128,9 @@ class SandboxSpec:
         python: The Python that the session's programs find as `python` and `python3`, in a virtual
             environment of the session; packages that the session installs go there. None leaves
             them the system's.
+        layers: Directories whose ``usr``, ``etc``, ``opt`` and ``var`` the session sees over the
+            system of the host, the lowest first. It cannot write to them. Only
+            `Isolation.NAMESPACES` has them.
     """
 
     root: Path
@@ -137,6 +140,7 @@ class SandboxSpec:
     outbound: AllowedHosts = NO_HOSTS
     read_only: Mapping[str, Path] = MappingProxyType({})
     python: Python | None = None
+    layers: tuple[Path, ...] = ()
 
 
 @attrs.frozen

@@ -16,6 +16,8 @@ import attrs
 
 from agentbay_async._protocol import error_codes
 from agentbay_local.code import read_only_mounts, session_python
+from agentbay_local.images.image import Image
+from agentbay_local.images.recipes import PLAIN
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
@@ -49,6 +51,10 @@ class _Entry:
     sandbox: Sandbox | None = None
 
 
+def _plain(_: str) -> Image:
+    return Image(PLAIN[0])
+
+
 class Sandboxes:
     """Every session's sandbox.
 
@@ -57,11 +63,12 @@ class Sandboxes:
         backend: Starts sandboxes; None when this machine cannot isolate them.
         unavailable_message: The error message when there is no backend.
         requested: The isolation level that was asked for.
-        limits: The limits of each session.
+        limits: The limits of each session, unless its image needs more.
         outbound: The hosts that each session may reach.
+        image_of: Returns the image of a session, by its id; by default the plain one.
 
     Attributes:
-        limits: The limits of each session.
+        limits: The limits of each session, unless its image needs more.
     """
 
     def __init__(
@@ -72,10 +79,12 @@ class Sandboxes:
         requested: Isolation,
         limits: Limits,
         outbound: AllowedHosts = NO_HOSTS,
+        image_of: Callable[[str], Image] = _plain,
     ) -> None:
         self.directory = directory
         self.limits = limits
         self._outbound = outbound
+        self._image_of = image_of
         self._backend = backend
         self._unavailable_message = unavailable_message
         self._entries: dict[str, _Entry] = {}
@@ -164,13 +173,15 @@ class Sandboxes:
         return self._entries.setdefault(session_id, _Entry())
 
     def _spec(self, session_id: str) -> SandboxSpec:
+        image = self._image_of(session_id)
         return SandboxSpec(
             self.directory / session_id,
             uid=private_uid(session_id) if self.isolation is not Isolation.NONE else None,
-            limits=self.limits,
+            limits=image.limits_over(self.limits),
             outbound=self._outbound,
             read_only=read_only_mounts(),
             python=session_python(),
+            layers=image.layers,
         )
 
     async def _started(self, session_id: str, entry: _Entry) -> Sandbox:

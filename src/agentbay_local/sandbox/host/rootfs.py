@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = [
+    "OWN_ETC",
+    "SYSTEM",
     "etc_files",
     "make_mount_point",
     "prepare_root",
@@ -29,6 +31,9 @@ __all__ = [
     "system_links",
     "visible_path",
 ]
+
+SYSTEM = Path("/usr")
+"""The system of the host, which sessions can only read."""
 
 MOUNT_POINTS = ("dev", "etc", "proc", "usr")
 SESSION_DIRECTORIES = {
@@ -68,6 +73,10 @@ SHARED_ETC = (
     "services",
     "ssl",
 )
+
+
+OWN_ETC = frozenset({"group", "hostname", "hosts", "passwd", "resolv.conf"})
+"""The files in /etc that each session has for itself; see `etc_files`."""
 
 
 def prepare_root(spec: SandboxSpec) -> None:

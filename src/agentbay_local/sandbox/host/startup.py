@@ -34,7 +34,7 @@ __all__ = [
     "agent_settings",
     "finish",
     "join_and_wait",
-    "reject_outbound",
+    "reject_namespace_features",
     "wait_for_process",
     "wait_for_report",
     "wait_until_ready",
@@ -339,12 +339,16 @@ async def join_and_wait(
     return channel
 
 
-def reject_outbound(spec: SandboxSpec) -> None:
-    """Reject a list of hosts at a level that cannot enforce it.
+def reject_namespace_features(spec: SandboxSpec) -> None:
+    """Reject what a level without namespaces cannot do.
 
     Raises:
-        InvalidRequest: There is a list of hosts.
+        InvalidRequest: There is a list of hosts, which it cannot enforce, or there are layers.
     """
+    if spec.layers:
+        raise InvalidRequest(
+            "spec.layers", "needs the level 'namespaces'; no other can lay them over the system"
+        )
     if spec.outbound:
         raise InvalidRequest(
             "spec.outbound", "needs the level 'namespaces'; no other can hold a session to it"
