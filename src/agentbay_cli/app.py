@@ -1,54 +1,142 @@
 """The typer application: every command of ``agentbay``. Needs the extra ``cli``.
 
-Each group of commands is a module of this package, whose functions are added here. The basic
-commands appear in the help and in completions; they run as they do without the extra.
+Each group of commands is a module of this package with a function ``register``. Only the module of
+the command that was called is imported, because making all commands takes a noticeable time. The
+basic commands appear in the help and in completions; they run as they do without the extra.
 """
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import typer
 
 from agentbay_cli.basic import BASIC, run_basic
+from agentbay_cli.output import print_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["app", "run"]
+__all__ = ["FAILED", "USAGE", "make_app", "run"]
 
-app = typer.Typer(
-    name="agentbay",
-    help="Isolated sessions for AI agents, in the cloud and on your own machine.",
-    no_args_is_help=True,
-    # Errors are one line for people and programs, and tracebacks those of Python.
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+USAGE = 2
+"""The exit code for bad input, and for a failure of the service."""
+FAILED = 125
+"""The exit code for a failure of ``agentbay`` itself where others are those of a program."""
+
+_RUNS_PROGRAM = frozenset({"run", "exec", "shell", "code"})
+_MODULES = {
+    "run": "commands",
+    "exec": "commands",
+    "create": "sessions",
+    "ls": "sessions",
+    "rm": "sessions",
+    "pause": "sessions",
+    "resume": "sessions",
+    "keep-alive": "sessions",
+}
+"""The module of each command."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command, and return its exit code.
 
     Args:
-        arguments: The command and its options.
+        arguments: The command and its options. What stands after ``--`` is a program for a session,
+            with its arguments.
+
+    Raises:
+        AgentBayError: The command failed; `exit_code` tells with which exit code to end.
     """
+    head, program = _split(arguments)
     try:
-        app(list(arguments), prog_name="agentbay")
+        # Without the standalone mode, in which an error is three lines.
+        code = make_app(head)(head, prog_name="agentbay", standalone_mode=False, obj=program)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
+    except typer.Abort:
+        return 130
+    except _ClickException as error:
+        return _tell_usage(error)
+    return code if isinstance(code, int) else 0
 
 
-def _run_basic(context: typer.Context) -> None:
-    raise typer.Exit(run_basic([context.info_name or "", *context.args]))
+def exit_code(arguments: Sequence[str]) -> int:
+    """Return the exit code of a command that failed with an error."""
+    return FAILED if arguments[:1] and arguments[0] in _RUNS_PROGRAM else USAGE
 
 
-for _name, _meaning in BASIC.items():
-    app.command(
-        _name,
-        help=f"{_meaning[0].upper()}{_meaning[1:]}.",
-        add_help_option=False,
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    )(_run_basic)
+# The base of typer's errors: newer releases bring their own copy of click.
+_ClickException: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def _tell_usage(error: Exception) -> int:
+    text = str(getattr(error, "format_message", error.__str__)()).strip()
+    context = getattr(error, "ctx", None)
+    if "\n" in text:
+        # Called without arguments: the text is the help.
+        sys.stderr.write(f"{text}\n")
+    else:
+        path = "agentbay" if context is None else context.command_path
+        print_message(f"agentbay: {text.rstrip('.')}. See: {path} --help")
+    return USAGE
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Return what stands before the first ``--``, and what stands after it."""
+    given = list(arguments)
+    if "--" not in given or given[0] in BASIC:
+        return given, None
+    place = given.index("--")
+    return given[:place], given[place + 1 :]
+
+
+def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Return the application, with the command that the arguments call, or else with all.
+
+    Args:
+        arguments: The command and its options.
+    """
+    app = typer.Typer(
+        name="agentbay",
+        help="Isolated sessions for AI agents, in the cloud and on your own machine.",
+        no_args_is_help=True,
+        # `agentbay completion` prints the scripts.
+        add_completion=False,
+        # Errors are one line for people and programs, and tracebacks those of Python.
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    called = arguments[0] if arguments else ""
+    if called in _MODULES:
+        _register(app, _MODULES[called])
+        return app
+    for module in dict.fromkeys(_MODULES.values()):
+        _register(app, module)
+    for name, meaning in BASIC.items():
+        app.command(
+            name,
+            help=f"{meaning[0].upper()}{meaning[1:]}.",
+            add_help_option=False,
+            context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        )(_run_basic)
+    return app
+
+
+def _register(app: typer.Typer, module: str) -> None:
+    import_module(f"agentbay_cli.{module}").register(app)
+
+
+# `main` handles the option, for those without the extra too; here it is for the help.
+def _options(
+    version: bool = typer.Option(False, "--version", help="Print the version."),
+) -> None:
+    """Isolated sessions for AI agents, in the cloud and on your own machine."""
+
+
+def _run_basic(context: typer.Context) -> int:
+    return run_basic([context.info_name or "", *context.args])

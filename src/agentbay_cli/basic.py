@@ -44,9 +44,9 @@ def run_basic(arguments: Sequence[str], *, owns_process: bool = False) -> int:
 
         return run_cloud_doctor(arguments[1:])
     if arguments[0] in ("ps", "reap"):
-        from agentbay_cli.sessions import main as run_sessions
+        from agentbay_cli.reaper import main as run_reaper
 
-        return run_sessions(arguments)
+        return run_reaper(arguments)
     from agentbay_local.cli import main as run_local
 
     return run_local(arguments, owns_process=owns_process)

@@ -1,4 +1,4 @@
-"""The command ``agentbay``: dispatch each command to its module.
+"""The command ``agentbay``: dispatch each command to its module, and tell its errors.
 
 The basic commands are run directly. All others belong to the typer application of the extra
 ``cli``, which lists the basic ones too.
@@ -6,16 +6,25 @@ The basic commands are run directly. All others belong to the typer application 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
+from agentbay_async._installation import __version__
 from agentbay_cli.basic import BASIC, run_basic
+from agentbay_cli.output import CLOSED_PIPE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+    from typing import NoReturn
 
 _EXTRA = frozenset({"rich", "typer"})
 _INSTALL = "pip install 'agentbay-async[cli]'"
+# As shells have it: 128 and the number of SIGINT.
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,17 +36,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     owns_process = arguments is None
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if arguments and arguments[0] in BASIC:
-            return run_basic(arguments, owns_process=owns_process)
-        return _run_application(arguments)
+        code = _run(arguments, owns_process=owns_process)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has enough.
+        return _leave_output()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     except Exception as error:
-        # Not imported before: the local service does without it.
-        from agentbay import AgentBayError
+        return _tell(error, arguments)
+    return code
 
-        if not isinstance(error, (AgentBayError, OSError)):
-            raise
-        sys.stderr.write(f"agentbay: {error}\n")
-        return 2
+
+def _run(arguments: Sequence[str], *, owns_process: bool) -> int:
+    if arguments and arguments[0] in BASIC:
+        return run_basic(arguments, owns_process=owns_process)
+    if arguments[:1] == ["--version"]:
+        sys.stdout.write(f"agentbay-async {__version__}\n")
+        return 0
+    with _ended_by_signals() if owns_process else contextlib.nullcontext():
+        return _run_application(arguments)
 
 
 def _run_application(arguments: Sequence[str]) -> int:
@@ -48,6 +66,50 @@ def _run_application(arguments: Sequence[str]) -> int:
             raise
         return _explain_extra(arguments)
     return run(arguments)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let commands clean up, as after Ctrl-C, when they are asked to end."""
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    previous = {
+        number: signal.signal(number, _end)
+        for number in numbers
+        # nohup ignores SIGHUP
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _leave_output() -> int:
+    """Let nothing more be written, also not by the interpreter when it exits."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED_PIPE
+
+
+def _tell(error: Exception, arguments: Sequence[str]) -> int:
+    """Print an error in one line, and return the exit code; raise what is a mistake of ours."""
+    # Not imported before: the local service does without it.
+    from agentbay import AgentBayError
+    from agentbay_cli.client import explain
+
+    if not isinstance(error, (AgentBayError, OSError)):
+        raise error
+    sys.stderr.write(f"agentbay: {explain(error)}\n")
+    if not arguments or arguments[0] in BASIC:
+        return 2
+    from agentbay_cli.app import exit_code
+
+    return exit_code(arguments)
 
 
 def _explain_extra(arguments: Sequence[str]) -> int:

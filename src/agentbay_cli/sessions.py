@@ -1,119 +1,320 @@
-"""``agentbay ps`` and ``agentbay reap``: sessions that this host created and did not delete.
+"""``agentbay create``, ``ls``, ``rm``, ``pause``, ``resume`` and ``keep-alive``: sessions."""
 
-Output for programs goes to standard output, messages for people to standard error. The exit code is
-0 on success, 1 if a session could not be deleted, and 2 if the command could not run.
-"""
-
-from __future__ import annotations
-
-import argparse
-import json
-import re
+# Without `from __future__ import annotations`: typer reads the annotations at run time.
 import sys
-import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from time import sleep
+from typing import TYPE_CHECKING, Annotated, Any
 
-from agentbay import AgentBay, read_ledger
+import typer
+
+from agentbay_cli import options
+from agentbay_cli.client import connect, explain, find_session
+from agentbay_cli.options import Endpoint, Envs, Image, Json, Labels, SessionId, Timeout
+from agentbay_cli.output import (
+    is_terminal,
+    print_line,
+    print_message,
+    print_rows,
+    print_value,
+    table,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from agentbay import AgentBay, CreateSessionParams, Session
 
-    from agentbay import LedgerEntry, Reaping
+__all__ = ["Volumes", "make_params", "parse_create", "register"]
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_HEAD = ("SESSION", "PROCESS", "AGE", "OWNER", "SERVICE")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run one of the commands and return its exit code.
-
-    Args:
-        arguments: The command and its options.
-
-    Raises:
-        AgentBayError: The ledger cannot be read, or the service refuses.
-
-    Example:
-        ::
-
-            agentbay reap --older-than 2h --dry-run
-    """
-    options = parser().parse_args(arguments)
-    return _ps(as_json=options.json) if options.command == "ps" else _reap(options)
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the arguments."""
-    top = argparse.ArgumentParser("agentbay", description="Sessions that were left behind.")
-    commands = top.add_subparsers(dest="command", required=True)
-    ps = commands.add_parser("ps", help="list the sessions that this host created")
-    ps.add_argument("--json", action="store_true", help="print one JSON object a line")
-    reap = commands.add_parser("reap", help="delete sessions that outlived their process")
-    reap.add_argument("--owner", help="owner of the sessions; default: your own")
-    reap.add_argument(
-        "--older-than",
-        type=_duration,
+Volumes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--volume",
+        "-v",
+        metavar="CONTEXT:PATH",
+        help="A context to mount; it is created if it is missing. May be repeated.",
+    ),
+]
+Idle = Annotated[
+    float | None,
+    typer.Option(
+        "--idle",
+        parser=options.duration,
         metavar="TIME",
-        help="minimum age, such as 90s, 30m, 2h or 1d; with it, sessions of processes that cannot"
-        " be seen from here are deleted too",
-    )
-    reap.add_argument("--endpoint", help="the service; default: the configured one")
-    reap.add_argument("--dry-run", action="store_true", help="print what would be deleted")
-    return top
+        help="End the session when it was not used for so long.",
+    ),
+]
+MaxRuntime = Annotated[
+    float | None,
+    typer.Option(
+        "--max-runtime",
+        parser=options.duration,
+        metavar="TIME",
+        help="End the session after this time in any case.",
+    ),
+]
+Interval = Annotated[
+    float | None,
+    typer.Option(
+        "--interval", parser=options.duration, metavar="TIME", help="Time between looks; 2s."
+    ),
+]
+_COLUMNS = ("id", "status", "image")
+_MINUTE = 60
+# Seconds between two looks, and until a session has changed its state.
+_INTERVAL = 2.0
+_CHANGE_LIMIT = 600.0
 
 
-def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d{1,9})([smhd])", text)
-    if not match or int(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 30m, 2h or 1d")
-    return float(int(match[1]) * _UNITS[match[2]])
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("create")(create)
+    app.command("ls")(ls)
+    app.command("rm")(rm)
+    app.command("pause")(pause)
+    app.command("resume")(resume)
+    app.command("keep-alive")(keep_alive)
 
 
-def _ps(*, as_json: bool) -> int:
-    now = time.time()
-    rows = [_row(entry, now) for entry in read_ledger()]
-    if as_json:
-        keys = [name.lower() for name in _HEAD]
-        lines = [json.dumps(dict(zip(keys, row, strict=True))) for row in rows]
-    else:
-        widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
-        lines = [_line(row, widths) for row in (_HEAD, *rows)]
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+def create(
+    image: Image = None,
+    labels: Labels = None,
+    envs: Envs = None,
+    volumes: Volumes = None,
+    idle: Idle = None,
+    max_runtime: MaxRuntime = None,
+    endpoint: Endpoint = None,
+    as_json: Json = False,
+) -> int:
+    """Create a session, and print its id. It lives until it is deleted or expires."""
+    given = parse_create(image, labels, volumes, idle, max_runtime)
+    variables = options.parse_envs(envs)
+    # Without a record in the ledger: `agentbay reap` deletes what outlives the process that
+    # created it, and this is meant to.
+    with connect(endpoint, ledger=False) as bay:
+        session = bay.create(make_params(bay, given)).unwrap()
+        if variables:
+            _set_variables(session, variables)
+        print_session(session, as_json=as_json)
     return 0
 
 
-def _row(entry: LedgerEntry, now: float) -> tuple[str, ...]:
-    age = _age(now - entry.since)
-    return entry.session_id, entry.process_state.value, age, entry.owner, entry.endpoint
+def print_session(session: "Session", *, as_json: bool) -> None:
+    """Print the id of a new session."""
+    if as_json:
+        print_value(dict(zip(_COLUMNS, _row(session), strict=True)))
+    else:
+        print_line(session.session_id)
 
 
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-    return "  ".join(cells).rstrip()
+def _set_variables(session: "Session", variables: dict[str, str]) -> None:
+    try:
+        session.env.set(variables).unwrap()
+    except BaseException:
+        session.delete()
+        raise
 
 
-def _age(seconds: float) -> str:
-    unit = next((name for name in "dhm" if seconds >= _UNITS[name]), "s")
-    return f"{max(0, int(seconds // _UNITS[unit]))}{unit}"
+def parse_create(
+    image: str | None,
+    labels: Sequence[str] | None,
+    volumes: Sequence[str] | None,
+    idle: float | None = None,
+    max_runtime: float | None = None,
+) -> dict[str, Any]:
+    """Check the options of a new session; `make_params` makes its parameters of them."""
+    return {
+        "image": image,
+        "labels": options.parse_labels(labels),
+        "volumes": [_parse_volume(text) for text in volumes or ()],
+        "idle": _minutes(idle, "--idle"),
+        "max_runtime": _minutes(max_runtime, "--max-runtime"),
+    }
 
 
-def _reap(options: argparse.Namespace) -> int:
-    with AgentBay(endpoint=options.endpoint) as bay:
-        result = bay.reap(options.owner, options.older_than, dry_run=options.dry_run)
-    return _print_result(result.unwrap(), dry_run=options.dry_run)
+def make_params(bay: "AgentBay", given: dict[str, Any]) -> "CreateSessionParams":
+    """Return the parameters of a new session; find or create its contexts."""
+    from agentbay import ContextSync, CreateSessionParams, LifecyclePolicy
 
-
-def _print_result(reaping: Reaping, *, dry_run: bool) -> int:
-    sys.stdout.writelines(f"{session_id}\n" for session_id in reaping.deleted)
-    for session_id, reason in reaping.failed.items():
-        _print_message(f"{session_id} could not be deleted: {reason}")
-    _print_message(
-        f"{len(reaping.deleted)} {'would be ' if dry_run else ''}deleted,"
-        f" {len(reaping.kept)} kept, {len(reaping.failed)} failed"
+    idle, longest = given["idle"], given["max_runtime"]
+    return CreateSessionParams(
+        image_id=given["image"],
+        labels=given["labels"],
+        lifecycle_policy=LifecyclePolicy(idle, longest) if idle or longest else None,
+        context_syncs=[
+            ContextSync.new(bay.context.create(name).unwrap().id, path)
+            for name, path in given["volumes"]
+        ],
     )
-    return 1 if reaping.failed else 0
 
 
-def _print_message(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-    sys.stderr.flush()
+def _parse_volume(text: str) -> tuple[str, str]:
+    name, _, path = text.partition(":")
+    if not name or not path.startswith("/"):
+        raise options.usage_error(f"--volume must be CONTEXT:/PATH, not {text!r}")
+    return name, path
+
+
+def _minutes(seconds: float | None, name: str) -> int | None:
+    """Return whole minutes, in which the service counts."""
+    if seconds is not None and seconds < _MINUTE:
+        raise options.usage_error(f"{name} must be at least 1m")
+    return None if seconds is None else -int(-seconds // _MINUTE)
+
+
+def ls(
+    labels: Labels = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help="Only sessions in this state, such as RUNNING.")
+    ] = None,
+    image: Annotated[str | None, typer.Option("--image", help="Only those of this image.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, and show changes.")] = False,
+    interval: Interval = None,
+    endpoint: Endpoint = None,
+    as_json: Json = False,
+) -> int:
+    """List sessions."""
+    wanted = options.parse_labels(labels)
+    with connect(endpoint) as bay:
+
+        def look() -> list[tuple[str, ...]]:
+            return sorted(_row(one) for one in bay.list(wanted, status=status, image_id=image))
+
+        if watch:
+            _watch(look, interval or _INTERVAL, as_json=as_json)
+        rows = look()
+    if quiet and not as_json:
+        for row in rows:
+            print_line(row[0])
+    else:
+        print_rows(_COLUMNS, rows, as_json=as_json)
+    return 0
+
+
+def _row(session: "Session") -> tuple[str, ...]:
+    return session.session_id, session.status, session.image_id
+
+
+def _watch(look: Any, interval: float, *, as_json: bool) -> None:
+    """Show the sessions until Ctrl-C: the table on a terminal, changes elsewhere."""
+    if as_json or not is_terminal(sys.stdout):
+        known: list[tuple[str, ...]] = []
+        while True:
+            rows = look()
+            print_rows(("event", *_COLUMNS), changes(known, rows), as_json=True)
+            known = rows
+            sleep(interval)
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as live:
+        while True:
+            live.update(Text.from_ansi("\n".join(table(_COLUMNS, look()))), refresh=True)
+            sleep(interval)
+
+
+def changes(
+    old: Sequence[tuple[str, ...]], new: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[str, ...]]:
+    """Yield what differs between two listings.
+
+    Example:
+        >>> list(changes([("s-1", "RUNNING", "")], [("s-1", "PAUSED", ""), ("s-2", "RUNNING", "")]))
+        [('changed', 's-1', 'PAUSED', ''), ('added', 's-2', 'RUNNING', '')]
+    """
+    before = {row[0]: row for row in old}
+    for row in new:
+        found = before.pop(row[0], None)
+        if found != row:
+            yield ("added" if found is None else "changed", *row)
+    for row in before.values():
+        yield ("removed", *row)
+
+
+def rm(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Sessions.")] = None,
+    labels: Labels = None,
+    every: Annotated[bool, typer.Option("--all", help="Delete every session.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="First save the files of the contexts.")
+    ] = False,
+    endpoint: Endpoint = None,
+    as_json: Json = False,
+) -> int:
+    """Delete sessions; one that is gone already is deleted too."""
+    wanted = options.parse_labels(labels)
+    if sum(map(bool, (ids, wanted, every))) != 1:
+        raise options.usage_error("give ids, or --label, or --all")
+    with connect(endpoint) as bay:
+        targets = list(ids) if ids else [one.session_id for one in bay.list(wanted)]
+        if every and not yes:
+            _confirm(f"Delete all {len(targets)} sessions?")
+        result = bay.delete_many(targets, sync_context=sync).run()
+        failures = result.failures
+        deleted = [one for index, one in enumerate(targets) if index not in failures]
+    if as_json:
+        print_rows(("id",), [(one,) for one in deleted], as_json=True)
+    else:
+        for one in deleted:
+            print_line(one)
+    for index, error in failures.items():
+        print_message(f"{targets[index]} could not be deleted: {explain(error)}")
+    return 1 if failures else 0
+
+
+def _confirm(question: str) -> None:
+    if not is_terminal(sys.stdin):
+        raise options.usage_error("--all asks before it deletes; without a terminal, give --yes")
+    typer.confirm(question, abort=True, err=True)
+
+
+def pause(
+    session_id: SessionId,
+    timeout: Timeout = None,
+    endpoint: Endpoint = None,
+    as_json: Json = False,
+) -> int:
+    """Pause a session: its processes stop until it is resumed."""
+    with connect(endpoint) as bay:
+        session = find_session(bay, session_id)
+        session.pause(timeout or _CHANGE_LIMIT).unwrap()
+        print_session(session, as_json=as_json)
+    return 0
+
+
+def resume(
+    session_id: SessionId,
+    timeout: Timeout = None,
+    endpoint: Endpoint = None,
+    as_json: Json = False,
+) -> int:
+    """Resume a paused session."""
+    with connect(endpoint) as bay:
+        session = find_session(bay, session_id)
+        session.resume(timeout or _CHANGE_LIMIT).unwrap()
+        print_session(session, as_json=as_json)
+    return 0
+
+
+def keep_alive(
+    session_id: SessionId,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            "--every",
+            parser=options.duration,
+            metavar="TIME",
+            help="Do it again after each such time, until Ctrl-C.",
+        ),
+    ] = None,
+    endpoint: Endpoint = None,
+) -> int:
+    """Restart the idle time of a session."""
+    with connect(endpoint) as bay:
+        session = find_session(bay, session_id)
+        session.keep_alive().unwrap()
+        while every is not None:
+            sleep(every)
+            session.keep_alive().unwrap()
+    return 0

@@ -14,7 +14,7 @@ from agentbay_async.client import AsyncAgentBay
 from agentbay_async.errors import ConfigurationError, ServiceError
 from agentbay_async.models.results import ReapResult
 from agentbay_async.models.sessions import Reaping
-from agentbay_cli import app, main, sessions
+from agentbay_cli import app, main, reaper
 from agentbay_cli.basic import BASIC
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_ps_needs_a_ledger_that_is_switched_on(
 )
 def test_ages_are_rounded_down_to_the_largest_unit(seconds: float, expected: str) -> None:
     """A clock that was set back gives no negative age."""
-    assert sessions._age(seconds) == expected
+    assert reaper._age(seconds) == expected
 
 
 def test_reap_prints_its_result(
@@ -108,7 +108,7 @@ def test_reap_takes_an_endpoint_and_dry_run(
     assert "1 would be deleted" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["", "2", "h", "0s", "-1h", "2 h", "1w", "9" * 20 + "s"])
+@pytest.mark.parametrize("text", ["", "h", "0s", "0", "-1h", "2 h", "1w", "9" * 20 + "s"])
 def test_invalid_times_are_rejected(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The message lists valid forms."""
     with pytest.raises(SystemExit) as refused:
@@ -229,7 +229,7 @@ def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> N
     def fail(_: object) -> int:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(sessions, "main", fail)
+    monkeypatch.setattr(reaper, "main", fail)
     with pytest.raises(ZeroDivisionError):
         main.main(["ps"])
 

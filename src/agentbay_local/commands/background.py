@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.commands.running_service import RunningService
 
-__all__ = ["check_options", "start", "stop"]
+__all__ = ["check_options", "ensure_started", "start", "stop"]
 
 _START_WITHIN = 120.0
 # The service gives each of the steps of its stop 10 seconds.
@@ -68,6 +68,28 @@ def start(home: Path, arguments: Sequence[str], given: Mapping[str, Any], key: s
     _print_message(f"The service runs already, as process {running.pid}.")
     sys.stdout.write(f"AgentBay local service ready at {running.endpoint}\n")
     return 0
+
+
+def ensure_started(home: Path) -> RunningService:
+    """Return the service of a home; if none runs, start one in the background, and say so.
+
+    Nothing is written to standard output, which belongs to the command that needs the service.
+
+    Raises:
+        OSError: The home cannot be used.
+        TimeoutError: The service does not answer in time.
+        ValueError: It did not start; standard error has the reason.
+    """
+    running = find_running(home)
+    if running is not None:
+        return running
+    _print_message("Starting the local service; to end it, run: agentbay local stop")
+    with contextlib.redirect_stdout(sys.stderr):
+        start(home, [], {}, None)
+    running = find_running(home)
+    if running is None:
+        raise ValueError(f"the local service did not start; its log is {home / _LOG}")
+    return running
 
 
 def check_options(running: RunningService, home: Path, given: Mapping[str, Any]) -> None:

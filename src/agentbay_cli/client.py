@@ -1,0 +1,91 @@
+"""The client of a command, and how errors are told.
+
+With the endpoint ``"local"``, the library would start a service inside this process, which the
+next command could not see. So commands use the service in the background, and start it if none
+runs.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from agentbay_async.config import LOCAL, resolve
+
+if TYPE_CHECKING:
+    from agentbay import AgentBay, Session
+
+__all__ = ["connect", "explain", "find_session"]
+
+
+def connect(endpoint: str | None, **settings: Any) -> AgentBay:
+    """Return a client of the configured service; use it as a context manager.
+
+    Args:
+        endpoint: The service; None takes the configured one.
+        settings: Fields of :class:`agentbay.Config`.
+
+    Raises:
+        ConfigurationError: There is no key, or a setting is invalid.
+        OSError: The local service cannot be started.
+        ValueError: The local service did not start.
+    """
+    # Checked first: making a client takes longer.
+    found = resolve(endpoint=endpoint)
+    from agentbay import AgentBay, Config
+
+    if found.endpoint != LOCAL:
+        return AgentBay(cfg=Config(**settings), endpoint=endpoint)
+    key, url, context = _local_service()
+    return AgentBay(key, Config(ssl_context=context, **settings), endpoint=url)
+
+
+def _local_service() -> tuple[str, str, ssl.SSLContext | None]:
+    """Return key, address and TLS settings of the service in the background."""
+    from agentbay_local.commands.program import client_variables
+    from agentbay_local.commands.running_service import default_home, find_running
+
+    home = default_home().absolute()
+    running = find_running(home)
+    if running is None:
+        # Importing what it takes to start one takes longer than some commands.
+        from agentbay_local.commands.background import ensure_started
+
+        running = ensure_started(home)
+    variables = client_variables(running.endpoint, running.api_key, running.ca_bundle)
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = variables[name] or ""
+    bundle = running.ca_bundle
+    context = ssl.create_default_context(cafile=bundle) if bundle else None
+    return running.api_key, variables["AGENTBAY_ENDPOINT"] or "", context
+
+
+def find_session(bay: AgentBay, session_id: str) -> Session:
+    """Return a session of the account.
+
+    Raises:
+        SessionNotFoundError: There is none of this id; the error says where to look.
+    """
+    from agentbay import SessionNotFoundError
+
+    try:
+        return bay.get(session_id).unwrap()
+    except SessionNotFoundError as error:
+        error.hint = error.hint or "To list the sessions, run: agentbay ls"
+        raise
+
+
+def explain(error: Exception) -> str:
+    r"""Return an error as one line: what is wrong, its cure, and the id of the request.
+
+    Example:
+        >>> explain(ValueError("it is\nbroken"))
+        'it is broken'
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        text = f"{where}{error.strerror}"
+    request_id = getattr(error, "request_id", "")
+    return f"{text} [request {request_id}]" if request_id else text

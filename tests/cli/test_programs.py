@@ -1,0 +1,179 @@
+"""``agentbay run`` and ``exec``: programs in sessions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentbay import AgentBay
+    from agentbay_local import LocalService
+
+    Run = Callable[..., Any]
+
+LIMIT = 60
+MAIN = "import sys; from agentbay_cli.main import main; sys.exit(main())"
+
+
+def test_a_program_runs_in_a_session_of_its_own(agentbay: Run, user: LocalService) -> None:
+    """Its output and its exit code come back, and the session is deleted."""
+    done = agentbay("run", "--", "sh", "-c", "echo hello; exit 7")
+    assert (done.code, done.out, done.err) == (7, "hello\n", "")
+    assert not user.living()
+    assert len(user.journal.find("CreateMcpSession")) == 1
+
+
+@pytest.mark.parametrize(
+    "given", [["code_latest", "--", "printenv", "A"], ["code_latest", "printenv", "A"]]
+)
+def test_the_image_stands_before_the_program(
+    agentbay: Run, user: LocalService, given: list[str]
+) -> None:
+    """With or without the two dashes, as docker has it."""
+    done = agentbay("run", "-e", "A=some words", "-l", "job=1", *given)
+    assert (done.code, done.out) == (0, "some words\n")
+
+
+def test_what_is_written_to_a_mounted_context_is_kept(agentbay: Run, bay: AgentBay) -> None:
+    """The next session finds it."""
+    write = ["sh", "-c", "echo kept > /mnt/notes/a.txt"]
+    assert agentbay("run", "-v", "notes:/mnt/notes", "--", *write).code == 0
+    done = agentbay("run", "-v", "notes:/mnt/notes", "--", "cat", "/mnt/notes/a.txt")
+    assert (done.code, done.out) == (0, "kept\n")
+
+
+def test_a_kept_session_can_be_used_again(agentbay: Run, user: LocalService) -> None:
+    """Its id is told on standard error, because standard output is the program's."""
+    done = agentbay("run", "--keep", "--", "sh", "-c", "echo hello > note")
+    [session_id] = user.living()
+    assert (done.code, done.out, session_id in done.err) == (0, "", True)
+    assert agentbay("exec", session_id, "--", "cat", "note").out == "hello\n"
+    assert agentbay("exec", session_id, "cat", "note").out == "hello\n"
+    assert agentbay("exec", "-w", "/tmp", session_id, "pwd").out == "/tmp\n"
+
+
+def test_a_program_reads_no_input_and_its_words_stay_apart(agentbay: Run) -> None:
+    """No shell reads them."""
+    session_id = agentbay("create").out.strip()
+    assert agentbay("exec", session_id, "--", "cat").out == ""
+    done = agentbay("exec", session_id, "--", "printf", "<%s>", "a b", "$HOME", "--")
+    assert done.out == "<a b><$HOME><-->"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["run"], "there is no program"),
+        (["run", "linux_latest"], "there is no program"),
+        (["exec", "s-1"], "there is no program"),
+        (["run", "linux_latest", "-e", "A=1", "--", "env"], "must stand before"),
+        (["run", "--timeout", "soon", "--", "env"], "'soon' is not a time"),
+    ],
+)
+def test_a_program_must_be_there(
+    agentbay: Run, user: LocalService, given: list[str], told: str
+) -> None:
+    """Before anything is sent."""
+    done = agentbay(*given)
+    assert (done.code, told in done.err, len(user.journal)) == (2, True, 0)
+
+
+def test_our_own_failures_have_an_exit_code_of_their_own(agentbay: Run) -> None:
+    """It is that of docker."""
+    done = agentbay("exec", "s-nobody", "--", "true")
+    assert (done.code, done.out) == (125, "")
+    assert "agentbay ls" in done.err
+    assert agentbay("run", "no-such-image", "--", "true").code == 125
+
+
+def test_a_missing_program_is_told_as_shells_do(agentbay: Run) -> None:
+    """The exit code is 127."""
+    done = agentbay("run", "--", "no-such-program")
+    assert (done.code, "no-such-program" in done.out + done.err) == (127, True)
+
+
+def test_a_program_is_killed_when_its_time_is_over(agentbay: Run, bay: AgentBay) -> None:
+    """The exit code is that of ``timeout``."""
+    session_id = agentbay("create").out.strip()
+    done = agentbay("exec", "--timeout", "1s", session_id, "--", "sleep", "600")
+    assert (done.code, done.out) == (124, "")
+    assert "longer than 1 s" in done.err
+    assert "sleep 600" not in bay.get(session_id).unwrap().command.run("ps ax").output
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+@pytest.mark.usefixtures("default_hang_up")
+def test_a_signal_ends_the_program_and_deletes_what_was_made(
+    user: LocalService, number: signal.Signals, code: int
+) -> None:
+    """Ctrl-C, and what asks a process to end."""
+    program = ["sh", "-c", "echo ready; sleep 600"]
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "run", "--", *program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        running.send_signal(number)
+        _, errors = running.communicate(timeout=LIMIT)
+    assert (running.returncode, errors) == (code, "")
+    assert not user.living()
+
+
+def test_a_program_of_a_session_that_goes_on_is_ended_by_ctrl_c(
+    agentbay: Run, bay: AgentBay
+) -> None:
+    """In the session, too."""
+    session_id = agentbay("create").out.strip()
+    session = bay.get(session_id).unwrap()
+
+    def press() -> None:
+        while "sleep 600" not in session.command.run("ps ax").output:
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    person = threading.Thread(target=press)
+    person.start()
+    done = agentbay("exec", session_id, "--", "sleep", "600")
+    person.join()
+    assert (done.code, done.err) == (130, "")
+    assert "sleep 600" not in session.command.run("ps ax").output
+
+
+def test_a_reader_that_has_enough_ends_the_command(user: LocalService) -> None:
+    """In silence: ``agentbay run ... | head`` is usual."""
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "run", "--", "yes"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "y\n"
+        running.stdout.close()
+        assert running.stderr is not None
+        assert running.stderr.read() == ""
+        assert running.wait(LIMIT) == 141
+    assert not user.living()
+
+
+def test_the_installed_script_works(user: LocalService) -> None:
+    """With what the package says of it."""
+    script = os.path.join(os.path.dirname(sys.executable), "agentbay")
+    done = subprocess.run(
+        [script, "run", "--", "echo", "hello"], capture_output=True, text=True, timeout=LIMIT,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
