@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import pytest
 
 from agentbay_local.sandbox.base import Isolation, Limits, SandboxSpec
 from agentbay_local.sandbox.cgroups import leftovers
+from agentbay_local.sandbox.cgroups.cgroup import Cgroup
 from agentbay_local.sandbox.cgroups.detection import NO_CGROUPS, Cgroups, detect
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
 from agentbay_local.sandbox.host.uids import private_uid
@@ -320,3 +322,17 @@ def test_removal_kills_members_and_nobody_else(cgroups: Cgroups) -> None:
         assert member.wait(10) == -signal.SIGKILL
         assert stranger.poll() is None
         stranger.kill()
+
+
+async def test_a_slow_control_group_does_not_block_the_service(tmp_path: Path) -> None:
+    """The kernel may take milliseconds to move a process into a group of version 1."""
+    loop = asyncio.get_running_loop()
+
+    class Slow(Cgroup):
+        def add(self, pid: int) -> None:
+            turned = threading.Event()
+            loop.call_soon_threadsafe(turned.set)
+            assert turned.wait(30), "the event loop is blocked"
+
+    async with started(Isolation.NONE, tmp_path / "root", Limits(), Cgroups(Slow)) as sandbox:
+        assert (await sandbox.run("echo hi", timeout=30)).stdout == b"hi\n"

@@ -142,7 +142,7 @@ class BubblewrapBackend(Backend):
         end = ExitStack()
         try:
             first = _read_first_pid(await wait_for_report(info, process, launch))
-            launch.join_cgroup(first)
+            await launch.join_cgroup(first)
             visible = {inside: inside for inside in spec.read_only}
             settings = agent_settings(spec, self.isolation, launch.cgroup, visible)
             channel = launch.open_channel(settings)

@@ -7,6 +7,7 @@ on the host.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import stat
 from pathlib import Path
@@ -48,7 +49,6 @@ SESSION_DIRECTORIES = {
 }
 ENTER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 BESIDE_USR = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
-PRIVATE_FILES = ("*.dist-info/direct_url.json", "*.pth", "*.egg-link", "__editable__*.py")
 # Patterns. Of R and Java only what every program needs: administrators keep secrets beside it.
 SHARED_ETC = (
     "R/Makeconf",
@@ -134,7 +134,10 @@ def system_links() -> Iterator[tuple[str, str]]:
 def shared_etc() -> Iterator[Path]:
     """Yield the paths in the host's /etc that every session may read."""
     for pattern in SHARED_ETC:
-        yield from Path("/etc").glob(pattern)
+        if "*" in pattern:
+            yield from Path("/etc").glob(pattern)
+        elif os.path.exists(path := f"/etc/{pattern}"):
+            yield Path(path)
 
 
 def private_files(directory: Path) -> list[Path]:
@@ -143,12 +146,28 @@ def private_files(directory: Path) -> list[Path]:
     They say from where packages were installed, and where the sources of editable ones are. The
     interpreters of a session read none of them. The paths are relative to the directory.
     """
-    return [
-        path.relative_to(directory)
-        for place in ("", "lib/python3*/site-packages/")
-        for pattern in PRIVATE_FILES
-        for path in directory.glob(place + pattern)
-    ]
+    places = ["", *(f"lib/{name}/site-packages" for name in _pythons(directory / "lib"))]
+    return [Path(place, name) for place in places for name in _private_in(directory / place)]
+
+
+def _pythons(directory: Path) -> list[str]:
+    return [name for name in _listed(directory) if name.startswith("python3")]
+
+
+def _private_in(directory: Path) -> Iterator[str]:
+    # Each start looks here, so a listing has to do: patterns of paths take ten times as long.
+    for name in _listed(directory):
+        if name.endswith((".pth", ".egg-link")) or fnmatch.fnmatchcase(name, "__editable__*.py"):
+            yield name
+        elif name.endswith(".dist-info") and os.path.lexists(f"{directory}/{name}/direct_url.json"):
+            yield f"{name}/direct_url.json"
+
+
+def _listed(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
 
 
 def visible_path(path: str, visible: Mapping[str, str], mounts: Mapping[str, Path]) -> str | None:

@@ -144,14 +144,20 @@ class Launch:
         self.cgroup = cgroups.make(self._limits)
         self.undo.callback(self._remove_cgroup)
 
-    def join_cgroup(self, pid: int) -> None:
+    async def join_cgroup(self, pid: int) -> None:
         """Move the agent into the control group, before it gets its settings and can start any.
 
         Raises:
             SandboxError: It has ended.
         """
+        # On a thread: version 1 waits for all processors of the machine, several milliseconds.
+        joining = asyncio.get_running_loop().run_in_executor(None, self.cgroup.add, pid)
         try:
-            self.cgroup.add(pid)
+            await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            await finish(asyncio.wait([joining]))
+            joining.exception()  # retrieved, so that asyncio logs nothing
+            raise
         except OSError as error:
             raise SandboxError(f"the session ended during its start: {error.strerror}") from error
 
@@ -328,7 +334,7 @@ async def join_and_wait(
         SandboxError: It did not come up; it is killed.
     """
     try:
-        launch.join_cgroup(process.pid)
+        await launch.join_cgroup(process.pid)
         channel = launch.open_channel(settings)
         await wait_until_ready(channel, process, launch)
     except BaseException:
