@@ -49,9 +49,6 @@ CAUSES = {
     "the error of code that failed has these; that of a request that failed has not": (
         r'"AgentBayError" has no attribute "(name|value|traceback)"'
     ),
-    "it drives a browser of the program's own machine by Playwright, which we do not offer": (
-        r'"(Async)?BrowserFingerprintGenerator"'
-    ),
     "of the two kinds of a file's content, the client of the checkout tells only one": (
         r'expression has type "bytes", variable has type "str"'
     ),

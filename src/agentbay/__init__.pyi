@@ -23,6 +23,7 @@ from agentbay.services.computer import Computer as Computer
 from agentbay.services.env import Env as Env
 from agentbay.services.extensions import ExtensionsService as ExtensionsService
 from agentbay.services.file_system import FileSystem as FileSystem
+from agentbay.services.fingerprint import BrowserFingerprintGenerator as BrowserFingerprintGenerator
 from agentbay.services.git import Git as Git
 from agentbay.services.mobile import Mobile as Mobile
 from agentbay.services.mobile_simulate import MobileSimulateService as MobileSimulateService
@@ -289,6 +290,9 @@ from agentbay_async.services.computer import AsyncComputer as AsyncComputer
 from agentbay_async.services.env import AsyncEnv as AsyncEnv
 from agentbay_async.services.extensions import AsyncExtensionsService as AsyncExtensionsService
 from agentbay_async.services.file_system import AsyncFileSystem as AsyncFileSystem
+from agentbay_async.services.fingerprint import (
+    AsyncBrowserFingerprintGenerator as AsyncBrowserFingerprintGenerator,
+)
 from agentbay_async.services.git import AsyncGit as AsyncGit
 from agentbay_async.services.mobile import AsyncMobile as AsyncMobile
 from agentbay_async.services.mobile_simulate import (

@@ -43,6 +43,13 @@ class Facade(Generic[A]):
     def __repr__(self) -> str:
         return repr(self._aio).replace(type(self._aio).__name__, type(self).__name__, 1)
 
+    def __eq__(self, other: object) -> bool:
+        # A service's facade makes its own one for the session that the caller has as well.
+        return type(other) is type(self) and other._aio is self._aio
+
+    def __hash__(self) -> int:
+        return hash((type(self), id(self._aio)))
+
     def __reduce__(self) -> tuple[Any, ...]:
         name = type(self).__name__
         raise TypeError(

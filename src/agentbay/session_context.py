@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Literal
 
+    from agentbay.session import Session
     from agentbay_async.models.context_mount import BetaContextMount
     from agentbay_async.models.contexts import (
         ContextBindingsResult,
@@ -31,6 +32,13 @@ class SessionContext(_facade.Facade[AsyncSessionContext]):
     """Transfer files between a session and its contexts, and report the state of transfers."""
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     def info(
         self, context_id: str | None = None, path: str | None = None, task_type: str | None = None

@@ -258,6 +258,9 @@ from agentbay_async.services.computer import AsyncComputer as AsyncComputer
 from agentbay_async.services.env import AsyncEnv as AsyncEnv
 from agentbay_async.services.extensions import AsyncExtensionsService as AsyncExtensionsService
 from agentbay_async.services.file_system import AsyncFileSystem as AsyncFileSystem
+from agentbay_async.services.fingerprint import (
+    AsyncBrowserFingerprintGenerator as AsyncBrowserFingerprintGenerator,
+)
 from agentbay_async.services.git import AsyncGit as AsyncGit
 from agentbay_async.services.mobile import AsyncMobile as AsyncMobile
 from agentbay_async.services.mobile_simulate import (

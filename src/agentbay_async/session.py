@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
+from weakref import ref
 
 import attrs
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from agentbay_async._api import Api
+    from agentbay_async.services._session_service import SessionService
     from agentbay_async.services.agent import AsyncAgent
     from agentbay_async.services.browser import AsyncBrowser
     from agentbay_async.services.code import AsyncCode
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
     from agentbay_async.services.pty import AsyncPty
     from agentbay_async.session_context import AsyncSessionContext
 
-T = TypeVar("T")
+S = TypeVar("S", bound="SessionService")
 
 _DEFAULT_IMAGE = "linux_latest"
 
@@ -85,6 +88,7 @@ class AsyncSession:
         "_access",
         "_api",
         "_ends",
+        "_find",
         "_reserved",
         "_services",
         "app_instance_id",
@@ -110,6 +114,7 @@ class AsyncSession:
         self.session_id = session_id
         # None until first used: a listing returns thousands of sessions, of which few are used.
         self._services: dict[Callable[[Api, str], Any], Any] | None = None
+        self._find: Callable[[], AsyncSession] | None = None
         self._ends = ends
         self.status = status
         self._access = access
@@ -519,15 +524,34 @@ class AsyncSession:
         name = await self._image() if image_id is None else image_id
         return await list_tools(self._api, _check.identifier(name, "image_id"))
 
-    def _service(self, kind: Callable[[Api, str], T]) -> T:
+    def _service(self, kind: Callable[[Api, str], S]) -> S:
         """Return the service of class `kind`; the same one each time."""
         if self._services is None:
             self._services = {}
-        service: T | None = self._services.get(kind)
+        service: S | None = self._services.get(kind)
         if service is None:
             service = kind(self._api, self.session_id)
+            service._find_session = self._finder()
             self._services[kind] = self._api.access.hold(service, self.session_id)
         return service
+
+    def _finder(self) -> Callable[[], AsyncSession]:
+        """Return what gives this session to its services, which may outlive it."""
+        if self._find is None:
+            again = partial(
+                AsyncSession,
+                self._api,
+                self.session_id,
+                self.image_id,
+                self.status,
+                self.app_instance_id,
+                self.resource_url,
+                self._access,
+                self._reserved,
+                self._ends,
+            )
+            self._find = _finder(self, again)
+        return self._find
 
     async def _reserved_labels(self, deadline: float) -> dict[str, str]:
         if self._reserved is None:
@@ -620,6 +644,23 @@ class AsyncSession:
         """Return :attr:`link_url`, under the name of the official client; deprecated."""
         _check.warn_deprecated("getLinkUrl()", "link_url")
         return self.link_url
+
+
+def _finder(
+    session: AsyncSession, make_again: Callable[[], AsyncSession]
+) -> Callable[[], AsyncSession]:
+    """Return a function that returns `session`, or one made again after that was freed."""
+    found = ref(session)
+
+    def find() -> AsyncSession:
+        nonlocal found
+        session = found()
+        if session is None:
+            session = make_again()
+            found = ref(session)
+        return session
+
+    return find
 
 
 def _call_limit(

@@ -31,12 +31,12 @@ from agentbay_async.models.contexts import (
 )
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.sync_policy import ContextSync
+from agentbay_async.services._session_service import SessionService
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
 
-    from agentbay_async._api import Api
     from agentbay_async.models.context_status import ContextStatusData
 
 
@@ -49,14 +49,10 @@ _LONGEST_PAUSE = 5000
 _GROWING = 100
 
 
-class AsyncSessionContext:
+class AsyncSessionContext(SessionService):
     """Transfer files between a session and its contexts, and report the state of transfers."""
 
-    __slots__ = ("__weakref__", "_api", "_session_id")
-
-    def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+    __slots__ = ()
 
     @returns_result(ContextInfoResult)
     async def info(

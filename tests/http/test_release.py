@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from agentbay_async import (
     ContextSyncError,
     CreateSessionParams,
 )
+from agentbay_async._lifecycle import unheld
 
 if TYPE_CHECKING:
     from tests.http.scripted import Script
@@ -36,6 +38,20 @@ async def test_the_session_lives_as_long_as_the_block(bay: AsyncAgentBay, script
         assert scripted.actions == ["CreateMcpSession"]
     assert scripted.actions == ["CreateMcpSession", "DeleteSessionAsync", "GetSessionDetail"]
     assert scripted.forms("CreateMcpSession")[0]["ImageId"] == "code_latest"
+
+
+async def test_a_service_is_enough_to_delete_its_session(
+    bay: AsyncAgentBay, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A program may keep ``session.command`` only; its session counts as one that it has."""
+    command = (await bay.create()).session.command
+    gc.collect()
+    assert "s-1" not in unheld.sessions
+    assert "s-1" in unheld.created
+    assert await command.session.delete()
+    assert "s-1" not in unheld.created
+    await bay.aclose()
+    assert not caplog.records
 
 
 async def test_a_block_that_fails_keeps_its_error(bay: AsyncAgentBay, scripted: Script) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
+    from agentbay.session import Session
     from agentbay_async.errors import AgentBayError
     from agentbay_async.models.agent import AgentEvent, AgentTask, ExecutionResult, QueryResult
     from agentbay_async.models.browser import BrowserOption
@@ -310,6 +311,13 @@ class Agent(_facade.Facade[AsyncAgent]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     @property
     def computer(self) -> ComputerAgent:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agentbay.services.browser_operator import BrowserOperator
+    from agentbay.session import Session
     from agentbay_async.models.browser import BrowserNotifyMessage, BrowserOption
     from agentbay_async.models.tools import BoolResult, McpToolResult
 
@@ -36,6 +37,13 @@ class Browser(_facade.Facade[AsyncBrowser]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     def initialize(self, option: BrowserOption | None = None) -> BoolResult:
         """Start the browser. A running browser is left as it is.

@@ -13,6 +13,8 @@ from agentbay_async.services.browser_operator import AsyncBrowserOperator
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentbay.services.browser import Browser
+    from agentbay.session import Session
     from agentbay_async.models.browser_agent import (
         ActOptions,
         ActResult,
@@ -40,6 +42,20 @@ class BrowserOperator(_facade.Facade[AsyncBrowserOperator]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
+
+    @property
+    def browser(self) -> Browser:
+        """The browser of the session."""
+        from agentbay.services.browser import Browser
+
+        return _facade.part(self, Browser, self._aio.browser)
 
     def navigate(self, url: str) -> str:
         """Open a page, and return the text of the tool."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+    from agentbay.session import Session
     from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutput, CodeResult
 
 
@@ -25,6 +26,13 @@ class Code(_facade.Facade[AsyncCode]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     def run_code(
         self,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+    from agentbay.session import Session
     from agentbay_async.models.commands import CommandResult
 
 
@@ -22,6 +23,13 @@ class Command(_facade.Facade[AsyncCommand]):
     """Run commands in one session. Calls run in parallel and do not share variables."""
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     def execute_command(
         self,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
+    from agentbay.session import Session
     from agentbay_async.models.input import MouseButton, ScrollDirection
     from agentbay_async.models.results import OperationResult
     from agentbay_async.models.tools import BoolResult
@@ -44,6 +45,13 @@ class Computer(_facade.Facade[AsyncComputer]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     def click_mouse(
         self,

@@ -13,6 +13,7 @@ from agentbay_async.services.env import AsyncEnv
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentbay.session import Session
     from agentbay_async.models.tools import BoolResult, EnvResult
 
 
@@ -29,6 +30,13 @@ class Env(_facade.Facade[AsyncEnv]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     def set(self, envs: Mapping[str, str]) -> BoolResult:
         """Set variables for the whole session.

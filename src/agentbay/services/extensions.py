@@ -88,6 +88,7 @@ class ExtensionsService(_facade.Facade[AsyncExtensionsService]):
         """Return the extensions in the context.
 
         Raises:
+            PageTokenError: The service repeats a page, so that the listing would never end.
             AgentBayError: They could not be listed.
         """
         return _portal.run(self._aio.list())

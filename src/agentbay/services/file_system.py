@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Literal
 
+    from agentbay.session import Session
     from agentbay_async.models.contexts import TransferProgress, TransferResult
     from agentbay_async.models.files import (
         DirectoryListResult,
@@ -43,6 +44,13 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     @overload
     def read_file(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Literal
 
+    from agentbay.session import Session
     from agentbay_async.models.git import (
         GitBranchListResult,
         GitCloneResult,
@@ -48,6 +49,13 @@ class Git(_facade.Facade[AsyncGit]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     def clone(
         self,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
+    from agentbay.session import Session
     from agentbay_async.models.extra_configs import MobileExtraConfig
     from agentbay_async.models.results import OperationResult
     from agentbay_async.models.tools import BoolResult, LinkResult
@@ -40,6 +41,13 @@ class Mobile(_facade.Facade[AsyncMobile]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     def tap(self, x: int, y: int) -> BoolResult:
         """Tap a point."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
 
+    from agentbay.session import Session
     from agentbay_async.models.pty import PtySession
 
 
@@ -30,6 +31,13 @@ class Pty(_facade.Facade[AsyncPty]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session; another object for it if the program has dropped the first one."""
+        from agentbay.session import Session
+
+        return _facade.part(self, Session, self._aio.session)
 
     def create(
         self,

@@ -24,6 +24,7 @@ from agentbay_async.models.agent import AgentTask, ExecutionResult, QueryResult
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._agent_stream import AgentCallbacks
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import (
     call_tool,
     get_access,
@@ -364,7 +365,7 @@ async def _begin(
         return AsyncTaskExecution(runner, ExecutionResult.failed(error))
 
 
-class AsyncAgent:
+class AsyncAgent(SessionService):
     """The service's agents for one session. The image determines which of them work.
 
     Agents run in the cloud; the local service has none.
@@ -376,11 +377,11 @@ class AsyncAgent:
             print(result.data.result)
     """
 
-    __slots__ = ("__weakref__", "_api", "_session_id")
+    __slots__ = ("_agents",)
 
     def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+        super().__init__(api, session_id)
+        self._agents: dict[Callable[[Api, str], Any], Any] = {}
 
     @property
     def computer(self) -> AsyncComputerAgent:
@@ -403,8 +404,11 @@ class AsyncAgent:
     Mobile = AsyncMobileAgent
 
     def _agent(self, kind: Callable[[Api, str], A]) -> A:
-        agent = kind(self._api, self._session_id)
-        return self._api.access.hold(agent, self._session_id)
+        agent: A | None = self._agents.get(kind)
+        if agent is None:
+            agent = kind(self._api, self._session_id)
+            self._agents[kind] = self._api.access.hold(agent, self._session_id)
+        return agent
 
 
 @attrs.frozen

@@ -17,6 +17,7 @@ from agentbay_async.models.browser import BrowserNotifyMessage, BrowserOption
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult, McpToolResult
 from agentbay_async.services._links import fetch_link
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
 from agentbay_async.services.browser_operator import AsyncBrowserOperator
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _SERVER = "wuying_cdp_mcp_server"
 
 
-class AsyncBrowser:
+class AsyncBrowser(SessionService):
     """Start and stop the browser of one session, and get its DevTools URL.
 
     Connect Playwright, Puppeteer or another client of the DevTools protocol to
@@ -47,12 +48,12 @@ class AsyncBrowser:
             browser = await playwright.chromium.connect_over_cdp(url)
     """
 
-    __slots__ = ("__weakref__", "_api", "_messages", "_session_id")
+    __slots__ = ("_messages", "_operator")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+        super().__init__(api, session_id)
         self._messages: BrowserMessages | None = None
+        self._operator: AsyncBrowserOperator | None = None
 
     @returns_result(BoolResult)
     async def initialize(self, option: BrowserOption | None = None) -> BoolResult:
@@ -68,8 +69,11 @@ class AsyncBrowser:
     @property
     def operator(self) -> AsyncBrowserOperator:
         """Act on the pages of the browser, in words."""
-        operator = AsyncBrowserOperator(self._api, self._session_id)
-        return self._api.access.hold(operator, self._session_id)
+        if self._operator is None:
+            operator = AsyncBrowserOperator(self._api, self._session_id)
+            operator._find_session = self._find_session
+            self._operator = self._api.access.hold(operator, self._session_id)
+        return self._operator
 
     @property
     def agent(self) -> AsyncBrowserOperator:

@@ -24,13 +24,14 @@ from agentbay_async.models.browser_agent import (
     ObserveOptions,
     ObserveResult,
 )
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import call_tool, read_json_object, read_json_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from agentbay_async._api import Api
     from agentbay_async.models.tools import McpToolResult
+    from agentbay_async.services.browser import AsyncBrowser
 
 M = TypeVar("M")
 
@@ -41,7 +42,7 @@ _POLL_INTERVAL = 3.0
 _CALL_TIMEOUT = 60.0
 
 
-class AsyncBrowserOperator:
+class AsyncBrowserOperator(SessionService):
     """Act on, look at and read the pages of one session's browser, in words.
 
     Offered by the cloud's image ``browser_latest``; the local service has none. Start the browser
@@ -57,11 +58,12 @@ class AsyncBrowserOperator:
             await session.browser.operator.act(ActOptions("click the first link"))
     """
 
-    __slots__ = ("__weakref__", "_api", "_session_id")
+    __slots__ = ()
 
-    def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+    @property
+    def browser(self) -> AsyncBrowser:
+        """The browser of the session."""
+        return self.session.browser
 
     async def navigate(self, url: str) -> str:
         """Open a page, and return the text of the tool."""

@@ -21,6 +21,7 @@ from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, Code
 from agentbay_async.models.results import returns_result
 from agentbay_async.services import _code_parsing as parsing
 from agentbay_async.services._code_parsing import NO_REASON, CodeAnswer
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import (
     ANSWER_GRACE,
     call_tool,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
     from datetime import timedelta
 
-    from agentbay_async._api import Api
     from agentbay_async._transport.websocket import Stream
     from agentbay_async.models.code import CodeOutput
 
@@ -58,17 +58,13 @@ _LANGUAGES = {
 }
 
 
-class AsyncCode:
+class AsyncCode(SessionService):
     """Run code in one session. Later calls see the names that earlier calls defined.
 
     Offered by the image ``code_latest``.
     """
 
-    __slots__ = ("__weakref__", "_api", "_session_id")
-
-    def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+    __slots__ = ()
 
     async def run_code(
         self,

@@ -8,6 +8,7 @@ from agentbay_async import _check
 from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.models.commands import CommandResult
 from agentbay_async.models.results import returns_result
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._shell import ONE_REQUEST, run_shell, time_limit
 from agentbay_async.services._tool_calls import check_one_request
 
@@ -27,14 +28,13 @@ _CURE = "start longer commands with command.start(), and wait for them with wait
 _MAX_STARTED = 128 * 1024 - 64
 
 
-class AsyncCommand:
+class AsyncCommand(SessionService):
     """Run commands in one session. Calls run in parallel and do not share variables."""
 
-    __slots__ = ("__weakref__", "_api", "_pty", "_session_id")
+    __slots__ = ("_pty",)
 
     def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+        super().__init__(api, session_id)
         self._pty: PtyClient | None = None
 
     async def execute_command(

@@ -17,6 +17,7 @@ from agentbay_async.models.ui import (
     WindowInfoResult,
     WindowListResult,
 )
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._ui import (
     UiTools,
     check_choice,
@@ -59,7 +60,7 @@ _SPELLINGS = {
 }
 
 
-class AsyncComputer:
+class AsyncComputer(SessionService):
     """Control mouse, keyboard, windows and apps of one session's desktop.
 
     Offered by the cloud's images ``linux_latest`` and ``windows_latest``; with other images every
@@ -73,9 +74,10 @@ class AsyncComputer:
             picture = (await session.computer.take_screenshot()).data
     """
 
-    __slots__ = ("__weakref__", "_tools")
+    __slots__ = ("_tools",)
 
     def __init__(self, api: Api, session_id: str) -> None:
+        super().__init__(api, session_id)
         self._tools = UiTools(api, session_id)
 
     @returns_result(BoolResult)

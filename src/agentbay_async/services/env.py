@@ -9,6 +9,7 @@ from agentbay_async import _check
 from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult, EnvResult
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import call_tool, read_json_object
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agentbay_async.models.tools import McpToolResult
 
 
-class AsyncEnv:
+class AsyncEnv(SessionService):
     """Set and read the environment variables of commands, code and terminals in one session.
 
     A variable takes effect for everything that starts afterwards. It can be changed, not removed.
@@ -30,11 +31,7 @@ class AsyncEnv:
             print((await session.env.get(["STAGE"])).envs["STAGE"])
     """
 
-    __slots__ = ("__weakref__", "_api", "_session_id")
-
-    def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+    __slots__ = ()
 
     @returns_result(BoolResult)
     async def set(self, envs: Mapping[str, str]) -> BoolResult:

@@ -12,7 +12,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError
+from agentbay_async.errors import ArgumentTypeError, InvalidArgumentError, PageTokenError
 from agentbay_async.models.browser import EXTENSIONS_FOLDER
 from agentbay_async.models.browser_context import Extension, ExtensionOption
 
@@ -79,18 +79,26 @@ class AsyncExtensionsService:
         """Return the extensions in the context.
 
         Raises:
+            PageTokenError: The service repeats a page, so that the listing would never end.
             AgentBayError: They could not be listed.
         """
-        context, found, page = await self._context(), [], 1
+        context, page = await self._context(), 1
+        found: dict[str, Extension] = {}
         while True:
             listed = await self._contexts.list_files(context.id, _FOLDER, page, _PAGE)
             entries = listed.unwrap().entries
-            found += [
-                Extension(entry.file_name, entry.file_name, entry.gmt_create or None)
-                for entry in entries
-            ]
+            names = {entry.file_name for entry in entries}
+            repeated = names <= found.keys()
+            for entry in entries:
+                name = entry.file_name
+                found[name] = Extension(name, name, entry.gmt_create or None)
             if len(entries) < _PAGE:
-                return found
+                return [*found.values()]
+            if repeated:
+                raise PageTokenError(
+                    "the service repeated the extensions of earlier pages",
+                    request_id=listed.request_id,
+                )
             page += 1
 
     async def create(self, local_path: str) -> Extension:

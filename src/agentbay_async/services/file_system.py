@@ -36,6 +36,7 @@ from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._files import parsing
 from agentbay_async.services._files.chunking import escape_dash
 from agentbay_async.services._files.remote_io import RemoteFiles
+from agentbay_async.services._session_service import SessionService
 
 if TYPE_CHECKING:
     import builtins
@@ -67,7 +68,7 @@ _CHECK_DIRECTORY = """\
 """
 
 
-class AsyncFileSystem:
+class AsyncFileSystem(SessionService):
     """Read and write the files of one session.
 
     Paths are paths in the session; a relative path starts at the home directory. Bytes, large
@@ -76,18 +77,14 @@ class AsyncFileSystem:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_api",
         "_files",
         "_has_find",
-        "_session_id",
         "_tool_returns_diff",
         "_transfer",
     )
 
     def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+        super().__init__(api, session_id)
         self._files = RemoteFiles(api, session_id)
         self._transfer: FileTransfer | None = None
         self._tool_returns_diff = False

@@ -19,6 +19,7 @@ from agentbay_async.models.git import (
 from agentbay_async.models.results import OperationResult
 from agentbay_async.services._git import parsing
 from agentbay_async.services._git.command import LOCAL_TIMEOUT, GitCommand
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._shell import time_limit
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _CLONE_TIMEOUT = 300.0
 _RESET_MODES = ("soft", "mixed", "hard", "merge", "keep")
 
 
-class AsyncGit:
+class AsyncGit(SessionService):
     """Run git in one session, with the git that is installed there.
 
     Methods raise. If git fails, they raise :class:`~agentbay_async.errors.GitError`; its subclass
@@ -56,9 +57,10 @@ class AsyncGit:
             print(commit.commit_hash)
     """
 
-    __slots__ = ("__weakref__", "_command")
+    __slots__ = ("_command",)
 
     def __init__(self, api: Api, session_id: str) -> None:
+        super().__init__(api, session_id)
         self._command = GitCommand(api, session_id)
 
     async def clone(

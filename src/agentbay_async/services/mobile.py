@@ -28,6 +28,7 @@ from agentbay_async.services._mobile_settings import (
     protect,
     run_setting,
 )
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import read_json_objects
 from agentbay_async.services._ui import (
     UiTools,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from agentbay_async.models.tools import McpToolResult
 
 
-class AsyncMobile:
+class AsyncMobile(SessionService):
     """Control touch, keys, UI elements and apps of one session's phone.
 
     Offered by the cloud's image ``mobile_latest``; with other images every call returns a failed
@@ -56,11 +57,10 @@ class AsyncMobile:
             elements = (await session.mobile.get_clickable_ui_elements()).data.elements
     """
 
-    __slots__ = ("__weakref__", "_api", "_session_id", "_tools")
+    __slots__ = ("_tools",)
 
     def __init__(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+        super().__init__(api, session_id)
         self._tools = UiTools(api, session_id)
 
     @returns_result(BoolResult)

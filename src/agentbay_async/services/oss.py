@@ -9,6 +9,7 @@ from agentbay_async import _check
 from agentbay_async.errors import BadAnswerError, OssError, ToolError
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import OssResult
+from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from agentbay_async.session import AsyncSession
 
 
-class AsyncOss:
+class AsyncOss(SessionService):
     """Transfer files between one session and Alibaba Cloud OSS, without passing this machine.
 
     Call :meth:`env_init` before :meth:`upload` and :meth:`download`; the two anonymous methods need
@@ -26,20 +27,16 @@ class AsyncOss:
         session: The session; ``session.oss`` is the same service.
     """
 
-    __slots__ = ("__weakref__", "_api", "_session_id")
+    __slots__ = ()
 
     def __init__(self, session: AsyncSession) -> None:
-        self._use(session._api, session.session_id)
-
-    def _use(self, api: Api, session_id: str) -> None:
-        self._api = api
-        self._session_id = session_id
+        super().__init__(session._api, session.session_id)
+        self._find_session = session._finder()
 
     @classmethod
     def _of(cls, api: Api, session_id: str) -> AsyncOss:
-        """Return the service of a session; it holds no session, so that one can be collected."""
         service = cls.__new__(cls)
-        service._use(api, session_id)
+        SessionService.__init__(service, api, session_id)
         return service
 
     @returns_result(OssResult)

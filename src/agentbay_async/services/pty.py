@@ -13,6 +13,7 @@ from agentbay_async.errors import (
 )
 from agentbay_async.services._later import Later, nothing
 from agentbay_async.services._pty.client import PtyClient
+from agentbay_async.services._session_service import SessionService
 
 if TYPE_CHECKING:
     import builtins
@@ -34,7 +35,7 @@ _DELIVERY_TIMEOUT = 5.0
 _OPEN_TIMEOUT = 30.0
 
 
-class AsyncPty:
+class AsyncPty(SessionService):
     """Open terminals in one session, over its WebSocket.
 
     The methods return plain values and raise errors, because an open terminal is not a result that
@@ -44,9 +45,10 @@ class AsyncPty:
     ends with its process, by :meth:`kill`, or with the session.
     """
 
-    __slots__ = ("__weakref__", "_client")
+    __slots__ = ("_client",)
 
     def __init__(self, api: Api, session_id: str) -> None:
+        super().__init__(api, session_id)
         self._client = PtyClient(api, session_id)
 
     async def create(
