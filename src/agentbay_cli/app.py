@@ -30,6 +30,7 @@ _RUNS_PROGRAM = frozenset({"run", "exec", "shell", "code"})
 _MODULES = {
     "run": "commands",
     "exec": "commands",
+    "shell": "commands",
     "create": "sessions",
     "ls": "sessions",
     "rm": "sessions",

@@ -2,7 +2,8 @@
 
 # Without `from __future__ import annotations`: typer reads the annotations at run time.
 import shlex
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,14 +11,30 @@ from agentbay_cli import options
 from agentbay_cli.client import connect, find_session
 from agentbay_cli.options import Cwd, Endpoint, Envs, Labels, SessionId, Timeout
 from agentbay_cli.output import print_message
-from agentbay_cli.program import Program, run_program
+from agentbay_cli.program import Program, end_quietly, run_program, scratch_path
 from agentbay_cli.sessions import Volumes, make_params, parse_create
+
+if TYPE_CHECKING:
+    from agentbay import Session
 
 __all__ = ["register"]
 
 # Options end at the first argument, as those of docker do: the rest belongs to the program.
 _SETTINGS = {"allow_interspersed_args": False}
 
+_DETACH = "ctrl-p,ctrl-q"
+_NO_TERMINAL = "this is no terminal; to run a program without one, use: agentbay exec ID -- PROGRAM"
+
+Interactive = Annotated[
+    bool, typer.Option("--interactive", "-i", help="Let the program read standard input.")
+]
+Tty = Annotated[bool, typer.Option("--tty", "-t", help="Run the program in a terminal, this one.")]
+DetachKeys = Annotated[
+    str,
+    typer.Option(
+        "--detach-keys", metavar="KEYS", help="The keys that leave a terminal without ending it."
+    ),
+]
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[-- PROGRAM...]", help="A program, and arguments.")
 ]
@@ -27,6 +44,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("run", context_settings=_SETTINGS)(run)
     app.command("exec", context_settings=_SETTINGS)(execute)
+    app.command("shell")(shell)
 
 
 def run(
@@ -42,25 +60,29 @@ def run(
     cwd: Cwd = None,
     volumes: Volumes = None,
     timeout: Timeout = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Do not delete the session.")] = False,
+    interactive: Interactive = False,
+    is_tty: Tty = False,
+    remove: Annotated[
+        bool, typer.Option("--rm/--keep", help="Delete the session afterwards, or keep it.")
+    ] = True,
     endpoint: Endpoint = None,
 ) -> int:
     """Create a session, run a program in it, and delete it.
 
-    The exit code is that of the program.
+    With -t and without a program, it is a shell. The exit code is that of the program.
     """
-    image, words = _image_and_words(words or [], context.obj)
-    program = _program(words, envs, cwd, timeout)
+    image, words = _image_and_words(words or [], context.obj, is_needed=not is_tty)
+    program = _program(words, envs, cwd, timeout, interactive=interactive, is_tty=is_tty)
     given = parse_create(image, labels, volumes)
     # A kept session outlives this process: `agentbay reap` must not take it for one left behind.
-    with connect(endpoint, ledger=False if keep else None) as bay:
+    with connect(endpoint, ledger=None if remove else False) as bay:
         params = make_params(bay, given)
-        if keep:
+        if not remove:
             session = bay.create(params).unwrap()
             print_message(f"The session is kept: {session.session_id}")
-            return run_program(session, program)
+            return _run(session, program, is_tty=is_tty)
         with bay.session(params, sync_context=bool(volumes)) as session:
-            return run_program(session, program)
+            return _run(session, program, is_tty=is_tty)
 
 
 def execute(
@@ -70,31 +92,119 @@ def execute(
     envs: Envs = None,
     cwd: Cwd = None,
     timeout: Timeout = None,
+    interactive: Interactive = False,
+    is_tty: Tty = False,
     endpoint: Endpoint = None,
 ) -> int:
     """Run a program in a session. The exit code is that of the program."""
-    program = _program(_one_program(words or [], context.obj), envs, cwd, timeout)
+    words = _one_program(words or [], context.obj)
+    program = _program(words, envs, cwd, timeout, interactive=interactive, is_tty=is_tty)
     with connect(endpoint) as bay:
-        return run_program(find_session(bay, session_id), program)
+        return _run(find_session(bay, session_id), program, is_tty=is_tty)
 
 
-def _image_and_words(before: list[str], after: list[str] | None) -> tuple[str | None, list[str]]:
+def shell(
+    session_id: SessionId,
+    envs: Envs = None,
+    cwd: Cwd = None,
+    attach_to: Annotated[
+        str | None,
+        typer.Option("--attach", metavar="PTY", help="A terminal that was left, by its id."),
+    ] = None,
+    detach_keys: DetachKeys = _DETACH,
+    endpoint: Endpoint = None,
+) -> int:
+    """Open a shell in a session, in this terminal. The exit code is that of the shell."""
+    from agentbay_cli.terminal import parse_keys
+
+    try:
+        keys = parse_keys(detach_keys)
+    except ValueError as error:
+        raise options.usage_error(f"--detach-keys: {error}") from None
+    variables = options.parse_envs(envs)
+    _check_terminal()
+    with connect(endpoint) as bay:
+        session = find_session(bay, session_id)
+        return _open(session, Program("", variables, cwd), keys, attach_to)
+
+
+def _run(session: "Session", program: Program, *, is_tty: bool) -> int:
+    if not is_tty:
+        return run_program(session, program)
+    from agentbay_cli.terminal import parse_keys
+
+    return _open(session, program, parse_keys(_DETACH))
+
+
+def _open(session: "Session", program: Program, keys: bytes, attach_to: str | None = None) -> int:
+    """Open a terminal of a session in this one, or go back to one, until its end."""
+    from agentbay_cli.terminal import attach, terminal_size
+
+    if attach_to is not None:
+        handle = session.pty.connect(attach_to)
+        handle.resize(*terminal_size())
+    else:
+        program_file = _script(session, program.line) if program.line else None
+        handle = session.pty.create(*terminal_size(), program.cwd, program.envs, program_file)
+    try:
+        code = attach(handle, keys)
+    except BaseException:
+        if attach_to is None:
+            end_quietly(handle.kill)
+        raise
+    if code is None:
+        name = f"{session.session_id} --attach {handle.pty_session_id}"
+        print_message(f"The terminal goes on; to come back, run: agentbay shell {name}")
+    return code or 0
+
+
+def _script(session: "Session", line: str) -> str:
+    """Write a program with its arguments to a file, because a terminal takes a program alone."""
+    path = scratch_path()
+    text = shlex.quote(f'#!/bin/sh\nrm -f "$0"\nexec {line}\n')
+    session.command.run(f"printf %s {text} >{path} && chmod 700 {path}", check=True)
+    return path
+
+
+def _check_terminal() -> None:
+    from agentbay_cli.terminal import has_terminal
+
+    if not has_terminal():
+        raise options.usage_error(_NO_TERMINAL)
+
+
+def _image_and_words(
+    before: list[str], after: list[str] | None, *, is_needed: bool
+) -> tuple[str | None, list[str]]:
     """Return image and program of ``IMAGE -- PROGRAM`` or, as docker has it, ``IMAGE PROGRAM``."""
     image = before[0] if before else None
-    return image, _one_program(before[1:], after)
+    return image, _one_program(before[1:], after, is_needed=is_needed)
 
 
-def _one_program(before: list[str], after: list[str] | None) -> list[str]:
+def _one_program(
+    before: list[str], after: list[str] | None, *, is_needed: bool = True
+) -> list[str]:
     """Return the program, which stands after ``--``, or after the first argument."""
     if before and after is not None:
         raise options.usage_error(f"options and {before[0]!r} must stand before IMAGE or ID")
-    words = before or after
-    if not words:
+    words = before or after or []
+    if not words and is_needed:
         raise options.usage_error("there is no program; give one after --")
     return words
 
 
 def _program(
-    words: list[str], envs: list[str] | None, cwd: str | None, timeout: float | None
+    words: list[str],
+    envs: list[str] | None,
+    cwd: str | None,
+    timeout: float | None,
+    *,
+    interactive: bool,
+    is_tty: bool,
 ) -> Program:
-    return Program(shlex.join(words), options.parse_envs(envs), cwd, timeout)
+    if is_tty:
+        _check_terminal()
+        if timeout is not None:
+            raise options.usage_error("--timeout is for programs without a terminal")
+    source = sys.stdin.buffer if interactive and not is_tty else None
+    return Program(shlex.join(words), options.parse_envs(envs), cwd, timeout, source)

@@ -1,26 +1,40 @@
-"""A program in a session, with its output here as it comes."""
+"""A program in a session, with its output here as it comes.
+
+A program in the background of a session runs in a terminal, so its two streams are one. That is
+right where both go to the same place here: it keeps their order. Elsewhere, standard error takes a
+way of its own: the program writes it to a named pipe, and a second one in the session reads that.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
+import shutil
 import sys
+import tempfile
 import threading
 from typing import TYPE_CHECKING
 
 import attrs
 
 from agentbay_cli.output import print_message, write_bytes
+from agentbay_cli.sequences import SequenceFinder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import BinaryIO
 
     from agentbay import Session
     from agentbay.services.process import Process
 
-__all__ = ["TIMED_OUT", "Program", "run_program"]
+__all__ = ["TIMED_OUT", "Limit", "Program", "killed_on_error", "run_program", "scratch_path"]
 
 TIMED_OUT = 124
 """The exit code of a program that ran out of time, as that of ``timeout``."""
+# Seconds for the rest of standard error after the end of the program. A process in its background
+# may keep the pipe open for ever.
+_DRAIN = 5.0
 
 
 @attrs.frozen
@@ -32,12 +46,14 @@ class Program:
         envs: Variables to add to its environment.
         cwd: The working directory; None is the home directory.
         timeout: Seconds after which it is killed, or None.
+        input: What it reads, or None for nothing.
     """
 
     line: str
     envs: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     cwd: str | None = None
     timeout: float | None = None
+    input: BinaryIO | None = None
 
 
 def run_program(session: Session, program: Program) -> int:
@@ -48,9 +64,16 @@ def run_program(session: Session, program: Program) -> int:
     Raises:
         AgentBayError: The program did not start, or the connection is lost.
     """
-    line = f"{{ {program.line}\n}} </dev/null"
+    line = _with_input(session, program)
+    if _have_one_target():
+        return _run(session, program, line)
+    with _SeparateErrors(session) as errors:
+        return _run(session, program, errors.redirected(line))
+
+
+def _run(session: Session, program: Program, line: str) -> int:
     process = session.command.start(line, program.cwd, program.envs)
-    with _killed_on_error(process), _Limit(process, program.timeout) as limit:
+    with killed_on_error(process), Limit(process, program.timeout) as limit:
         for chunk in process:
             write_bytes(chunk, sys.stdout)
         code = process.wait()
@@ -60,24 +83,52 @@ def run_program(session: Session, program: Program) -> int:
     return code
 
 
+def _have_one_target() -> bool:
+    """Return whether standard output and standard error of this process are the same."""
+    try:
+        return os.path.samestat(*(os.fstat(one.fileno()) for one in (sys.stdout, sys.stderr)))
+    except (OSError, ValueError):
+        return False
+
+
+def _with_input(session: Session, program: Program) -> str:
+    """Return the line of a program with its input, which is in a file of the session by then."""
+    if program.input is None:
+        return f"{{ {program.line}\n}} </dev/null"
+    path = scratch_path()
+    with tempfile.NamedTemporaryFile() as copy:
+        # Its size must be known before it is sent.
+        shutil.copyfileobj(program.input, copy)
+        copy.flush()
+        session.file_system.upload_file(copy.name, path).unwrap()
+    return f"{{ rm -f {path}; {program.line}\n}} <{path}"
+
+
+def scratch_path() -> str:
+    """Return the path of a new file of ours in a session."""
+    return f"/tmp/.agentbay-{secrets.token_hex(8)}"  # noqa: S108  # a path in the session
+
+
 @contextlib.contextmanager
-def _killed_on_error(process: Process) -> Iterator[None]:
+def killed_on_error(process: Process) -> Iterator[None]:
+    """Kill a process if the block ends with an error, or by Ctrl-C."""
     try:
         yield
     except BaseException:
-        _kill(process)
+        end_quietly(process.kill)
         raise
 
 
-def _kill(process: Process) -> None:
+def end_quietly(kill: Callable[[], None]) -> None:
+    """Call what ends a process or a terminal; that it fails is no news."""
     from agentbay import AgentBayError
 
     # It has ended, or cannot be reached; neither is worth more than what happened before.
     with contextlib.suppress(AgentBayError):
-        process.kill()
+        kill()
 
 
-class _Limit:
+class Limit:
     """Kills a process when its time is over.
 
     Attributes:
@@ -89,7 +140,7 @@ class _Limit:
         self._process = process
         self._timer = None if seconds is None else threading.Timer(seconds, self._end)
 
-    def __enter__(self) -> _Limit:
+    def __enter__(self) -> Limit:
         if self._timer is not None:
             self._timer.daemon = True
             self._timer.start()
@@ -101,4 +152,49 @@ class _Limit:
 
     def _end(self) -> None:
         self.is_over = True
-        _kill(self._process)
+        end_quietly(self._process.kill)
+
+
+class _SeparateErrors:
+    """Writes the standard error of a program to ours, from a named pipe in the session."""
+
+    _process: Process
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._path = scratch_path()
+        self._mark = secrets.token_hex(16)
+        self._thread = threading.Thread(target=self._copy, name="agentbay-stderr", daemon=True)
+
+    def redirected(self, line: str) -> str:
+        """Return a line that writes its errors to the pipe, and in the end a mark."""
+        wait = f"n=0; until [ -p {self._path} ] || [ $((n+=1)) -gt 200 ]; do sleep 0.05; done"
+        return (
+            f"{wait}; exec 2>{self._path}; rm -f {self._path}; {line}; code=$?; "
+            f"printf %s {self._mark} >&2; exit $code"
+        )
+
+    def __enter__(self) -> _SeparateErrors:
+        line = f"mkfifo -m 600 {self._path} && exec cat {self._path}"
+        self._process = self._session.command.start(line)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(_DRAIN)
+        if self._process.exit_code is None:
+            # Something keeps the pipe open, or nothing has opened it.
+            end_quietly(self._process.kill)
+        self._thread.join()
+
+    def _copy(self) -> None:
+        from agentbay import AgentBayError
+
+        mark = SequenceFinder(self._mark.encode())
+        with contextlib.suppress(AgentBayError):
+            for chunk in self._process:
+                text, is_over = mark.feed(chunk)
+                write_bytes(text, sys.stderr)
+                if is_over:
+                    return
+        write_bytes(mark.rest, sys.stderr)

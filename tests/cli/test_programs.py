@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -107,6 +109,33 @@ def test_a_program_is_killed_when_its_time_is_over(agentbay: Run, bay: AgentBay)
     assert (done.code, done.out) == (124, "")
     assert "longer than 1 s" in done.err
     assert "sleep 600" not in bay.get(session_id).unwrap().command.run("ps ax").output
+
+
+def test_standard_error_stays_apart(agentbay: Run) -> None:
+    """What goes on in the background of the program does not hold it up."""
+    program = ["sh", "-c", "sleep 600 & echo out; printf err >&2; exit 3"]
+    done = agentbay("run", "--", *program)
+    assert (done.code, done.out, done.err) == (3, "out\n", "err")
+
+
+def test_streams_to_one_place_keep_their_order(user: LocalService) -> None:
+    """As they would on a terminal."""
+    line = "for n in 1 2 3; do echo out$n; echo err$n >&2; done"
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, "run", "--", "sh", "-c", line],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["out1", "err1", "out2", "err2", "out3", "err3"]
+
+
+def test_a_program_reads_standard_input_if_it_may(
+    agentbay: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every byte of it; no file is left in the session."""
+    content = bytes(range(256)) * 1000
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    done = agentbay("run", "-i", "--", "sh", "-c", "md5sum; ls -A /tmp")
+    assert done.out == f"{hashlib.md5(content).hexdigest()}  -\n"
 
 
 @pytest.mark.parametrize(
