@@ -36,7 +36,7 @@ from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import ServiceState
 from agentbay_local.store import Store
 from agentbay_local.tools.tool_state import ToolState, ToolStates
-from agentbay_local.urls import LINK_SUFFIX, is_link_host
+from agentbay_local.urls import LINK_SUFFIX, is_link_host, overview_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -89,6 +89,7 @@ class Server:
 
     Attributes:
         endpoint: ``http://HOST:PORT``, or ``https://HOST:PORT``.
+        overview_url: The page of the service for people; a secret.
         capability: The isolation level of this machine, and whether it is available.
     """
 
@@ -99,6 +100,7 @@ class Server:
         self._state: ServiceState | None = None
         self._authority: CertificateAuthority | None = None
         self.endpoint = ""
+        self.overview_url = ""
         self.capability = Capability(settings.isolation, available=False)
 
     @property
@@ -266,6 +268,7 @@ class Server:
         state.link_url = f"{scheme}://{{label}}{LINK_SUFFIX}:{port}"
         await asyncio.wait_for(_check_health(host, port, self._authority), _GRACE)
         self.endpoint = state.endpoint
+        self.overview_url = overview_url(state)
 
     def _tls(self, state: ServiceState) -> ssl.SSLContext | None:
         if self._authority is None:

@@ -146,6 +146,15 @@ class LocalService(ServerContext[Server]):
         return self._running().endpoint
 
     @property
+    def overview_url(self) -> str:
+        """The page that shows sessions, contexts, faults and calls. The address is a secret.
+
+        Raises:
+            RuntimeError: The service is not running.
+        """
+        return self._running().overview_url
+
+    @property
     def ca_file(self) -> Path | None:
         """The certificate that clients of a running service with TLS trust; None without TLS.
 

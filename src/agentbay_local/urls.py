@@ -23,9 +23,12 @@ __all__ = [
     "SessionAccess",
     "file_url",
     "is_link_host",
+    "is_overview",
+    "overview_url",
     "page_port",
     "page_url",
     "port_url",
+    "resource_id",
     "resource_session",
     "resource_url",
     "session_access",
@@ -42,6 +45,8 @@ LINK_SUFFIX = ".localhost"
 PORT_PREFIX = "/port/"
 
 FILE_PREFIX = "/files/"
+
+_ALL = "service"
 
 
 @attrs.frozen
@@ -89,18 +94,37 @@ def page_port(state: ServiceState, label: str) -> tuple[str, int] | None:
     return session_id, int(port)
 
 
-def resource_url(state: ServiceState, session_id: str, resource_id: str) -> str:
+def resource_id(session_id: str) -> str:
+    """Return the id of a session's desktop, in the form that the cloud uses."""
+    return f"p-{session_id[2:]}"
+
+
+def resource_url(state: ServiceState, session_id: str) -> str:
     """Return the URL of the page of a session for people: a host of its own."""
     label = state.signer.seal_label("resource", session_id)
-    return f"{state.link_url.format(label=label)}/?resourceId={resource_id}"
+    return f"{state.link_url.format(label=label)}/?resourceId={resource_id(session_id)}"
+
+
+def overview_url(state: ServiceState) -> str:
+    """Return the URL of the service's own page for people: a host of its own, and a secret."""
+    return f"{state.link_url.format(label=state.signer.seal_label('overview', _ALL))}/"
+
+
+def is_overview(state: ServiceState, label: str) -> bool:
+    """Return whether a label is that of the host of an `overview_url`."""
+    return state.signer.open_label("overview", label) == _ALL
 
 
 def is_link_host(state: ServiceState, host: str) -> bool:
-    """Return whether a host is that of a `page_url` or a `resource_url`."""
+    """Return whether a host is that of a `page_url`, a `resource_url` or an `overview_url`."""
     label, dot, rest = host.partition(".")
     if f"{dot}{rest}" != LINK_SUFFIX:
         return False
-    return page_port(state, label) is not None or resource_session(state, label) is not None
+    return (
+        page_port(state, label) is not None
+        or resource_session(state, label) is not None
+        or is_overview(state, label)
+    )
 
 
 def resource_session(state: ServiceState, label: str) -> str | None:

@@ -16,7 +16,7 @@ from agentbay_local.protocol.errors import ApiError, invalid, no_session, requir
 from agentbay_local.store import Filter, NewSession, states
 from agentbay_local.testing.fault_actions import Lag
 from agentbay_local.testing.faults import Call
-from agentbay_local.urls import resource_url, session_access
+from agentbay_local.urls import resource_id, resource_url, session_access
 
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
@@ -49,8 +49,8 @@ async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answe
             session_id=session.id,
             success=True,
             app_instance_id=_instance(session),
-            resource_id=_resource(session),
-            resource_url=resource_url(state, session.id, _resource(session)),
+            resource_id=resource_id(session.id),
+            resource_url=resource_url(state, session.id),
             tool_list=state.images.tools[session.image].short_list,
             **_access_fields(state, session),
         )
@@ -127,8 +127,8 @@ async def get(state: ServiceState, request: schema.GetSession) -> Answer:
             session_id=session.id,
             status=session.status,
             app_instance_id=_instance(session),
-            resource_id=_resource(session),
-            resource_url=resource_url(state, session.id, _resource(session)),
+            resource_id=resource_id(session.id),
+            resource_url=resource_url(state, session.id),
             tool_list=state.images.tools[session.image].short_list,
             **_access_fields(state, session),
             contexts=[schema.SessionContext(id=entry.id, name=entry.name) for entry in contexts],
@@ -165,10 +165,10 @@ async def resource(state: ServiceState, request: schema.GetMcpResource) -> Answe
     desktop = schema.DesktopInfo(
         app_id=session.image,
         connection_properties=properties,
-        resource_id=_resource(session),
+        resource_id=resource_id(session.id),
         resource_type="AIAgent",
     )
-    url = resource_url(state, session.id, _resource(session))
+    url = resource_url(state, session.id)
     return Answer(schema.McpResource(session_id=session.id, resource_url=url, desktop_info=desktop))
 
 
@@ -266,7 +266,3 @@ def _listed(session: Session) -> schema.ListedSession:
 
 def _instance(session: Session) -> str:
     return f"ai-{session.id[2:]}"
-
-
-def _resource(session: Session) -> str:
-    return f"p-{session.id[2:]}"

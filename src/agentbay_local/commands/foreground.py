@@ -105,6 +105,7 @@ def _print_use(service: LocalService) -> None:
         _print_message(f"Clients must trust {service.ca_file}. Set these for them:")
         for name in TRUST_VARIABLES:
             _print_message(f"  export {name}={shlex.quote(str(service.ca_bundle))}")
+    _print_message(f"To watch sessions and calls, open {service.overview_url}")
     option = home_option(service.home)
     _print_message(f'To set all that clients need, run: eval "$(agentbay local env{option})"')
 

@@ -192,6 +192,11 @@ class ContextStore:
         version = current_version(self.directory / context_id)
         return Snapshot(self._empty if version is None else version / "tree")
 
+    def version(self, context_id: str) -> str:
+        """Return the number of the current version; "" if nothing was ever saved."""
+        version = current_version(self.directory / context_id)
+        return "" if version is None else version.name
+
     @contextmanager
     def incoming_file(self, context_id: str) -> Iterator[Path]:
         """Yield the path of a temporary file for content that will be published."""

@@ -70,9 +70,8 @@ def application(state: ServiceState, api_key: str) -> web.Application:
     app.router.add_get("/", actions.act, allow_head=False)
     app.router.add_get("/healthz", actions.health)
     files.add(app, state, middleware)
-    ports.add(app, state)
+    ports.add(app, state, websocket.add(app, state))
     direct_call.add(app, state, middleware)
-    websocket.add(app, state)
     control.add(app, state, api_key)
     if actions.replay is not None:
         actions.replay.add(app)

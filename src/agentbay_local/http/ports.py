@@ -20,6 +20,7 @@ from yarl import URL
 
 from agentbay_async._protocol import error_codes
 from agentbay_local.http.connections import trust
+from agentbay_local.http.dashboard import Dashboard
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.hosts import host_name, is_own_name, link_label
 from agentbay_local.http.pages import page
@@ -28,7 +29,6 @@ from agentbay_local.http.proxy_headers import (
     request_headers,
     response_headers,
 )
-from agentbay_local.http.session_page import answer_page
 from agentbay_local.http.websocket_proxy import MAX_MESSAGE, relay
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
+    from agentbay_local.websocket.hub import Hub
 
 __all__ = ["SERVE_BY_HOST", "add"]
 
@@ -54,9 +55,9 @@ _MAX_CONNECTIONS = 100
 _CONNECT_WITHIN = 30.0
 
 
-def add(app: web.Application, state: ServiceState) -> None:
+def add(app: web.Application, state: ServiceState, hub: Hub) -> None:
     """Add the route."""
-    ports = _Ports(state)
+    ports = _Ports(state, Dashboard(state, hub))
     app.router.add_route("*", PORT_PREFIX + "{token:[^/]+}{rest:(?s:/.*)?}", ports.serve)
     app[SERVE_BY_HOST] = ports.serve_by_host
     app.cleanup_ctx.append(ports.client)
@@ -102,8 +103,9 @@ class _SessionConnector(aiohttp.BaseConnector):
 class _Ports:
     """The handler, and its HTTP client for servers inside sessions."""
 
-    def __init__(self, state: ServiceState) -> None:
+    def __init__(self, state: ServiceState, dashboard: Dashboard) -> None:
         self._state = state
+        self._dashboard = dashboard
         self._client: aiohttp.ClientSession | None = None
 
     async def client(self, app: web.Application) -> AsyncIterator[None]:
@@ -136,9 +138,9 @@ class _Ports:
         label = link_label(request.headers)
         if label is None:
             return await handler(request)
-        page_of_session = answer_page(self._state, request, label)
-        if page_of_session is not None:
-            return page_of_session
+        for_people = await self._dashboard.answer(request, label)
+        if for_people is not None:
+            return for_people
         try:
             target = self._page_target(request, label)
             self._check_origin(request, target.session)

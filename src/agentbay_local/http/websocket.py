@@ -29,8 +29,11 @@ _HEARTBEAT = 30.0
 _CLOSE_WITHIN = 5.0
 
 
-def add(app: web.Application, state: ServiceState) -> None:
-    """Add the route; connections close with their session, and when the service stops."""
+def add(app: web.Application, state: ServiceState) -> Hub:
+    """Add the route, and return the hub of its connections.
+
+    They close with their session, and when the service stops.
+    """
     hub = Hub(state)
     state.sandboxes.on_close(hub.close)
 
@@ -39,6 +42,7 @@ def add(app: web.Application, state: ServiceState) -> None:
 
     app.on_shutdown.append(close_all)
     app.router.add_get("/ws/{session}", _Connections(state, hub).serve, allow_head=False)
+    return hub
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ from agentbay_local.sandbox.base import (
     Isolation,
     Mark,
     OpenMode,
+    RunningProcess,
     Sandbox,
 )
 from agentbay_local.sandbox.errors import (
@@ -238,6 +239,9 @@ class AgentSandbox(Sandbox):
             return await self._enforcer.consumption()
         except OSError:
             raise SandboxGone("the session has ended") from None
+
+    async def processes(self) -> Sequence[RunningProcess]:
+        return await asyncio.to_thread(self._enforcer.running_processes)
 
     async def open(self, path: str, mode: OpenMode = "r") -> int:
         fields = {"path": checks.check_path("path", path), "mode": checks.check_mode(mode)}

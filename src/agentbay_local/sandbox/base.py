@@ -19,6 +19,7 @@ from agentbay_local.sandbox.values import (
     Mark,
     OpenMode,
     Python,
+    RunningProcess,
     SandboxSpec,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "Mark",
     "OpenMode",
     "Python",
+    "RunningProcess",
     "Sandbox",
     "SandboxSpec",
 ]
@@ -219,6 +221,10 @@ class Sandbox(ABC):
     @abstractmethod
     async def consumption(self) -> Consumption:
         """Measure the resources that the session takes now."""
+
+    @abstractmethod
+    async def processes(self) -> Sequence[RunningProcess]:
+        """Return the processes of the session, without those of the service itself."""
 
     @abstractmethod
     async def open(self, path: str, mode: OpenMode = "r") -> int:

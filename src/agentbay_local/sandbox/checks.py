@@ -24,7 +24,7 @@ __all__ = [
 _MODES = ("r", "w", "a", "r+")
 _TAKEN = {"bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "usr"}
 _DESCRIPTORS = 4
-_LARGEST_TERMINAL = 500
+LARGEST_TERMINAL = 500
 
 
 def check_text(argument: str, value: object) -> str:
@@ -126,7 +126,7 @@ def check_port(value: object) -> int:
 
 def check_size(argument: str, value: object) -> int:
     """Return the width or height of a terminal."""
-    return _whole(argument, value, _LARGEST_TERMINAL)
+    return _whole(argument, value, LARGEST_TERMINAL)
 
 
 def check_descriptors(fds: Sequence[int]) -> list[int]:

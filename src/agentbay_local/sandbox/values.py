@@ -24,6 +24,7 @@ __all__ = [
     "Mark",
     "OpenMode",
     "Python",
+    "RunningProcess",
     "SandboxSpec",
 ]
 
@@ -193,6 +194,25 @@ class Mark(NamedTuple):
     size: int
     modified: int
     inode: int
+
+
+@attrs.frozen
+class RunningProcess:
+    """A process of a session, as its page shows it.
+
+    Attributes:
+        pid: Its process id inside the session.
+        command: The beginning of its command line, or its name; the session may say anything here.
+        threads: The number of its threads.
+        memory_bytes: Its resident memory; shared memory counts for each process.
+        cpu_seconds: Its processor time, with that of the children it has waited for.
+    """
+
+    pid: int
+    command: str
+    threads: int
+    memory_bytes: int
+    cpu_seconds: float
 
 
 @attrs.frozen

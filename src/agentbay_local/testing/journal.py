@@ -113,6 +113,11 @@ class Journal:
             self._entries.clear()
             self.dropped = 0
 
+    def numbered(self) -> tuple[int, list[Entry]]:
+        """Return the number of the oldest entry, counted from 0, and all entries."""
+        with self._changed:
+            return self.dropped, list(self._entries)
+
     def find(
         self,
         action: str | None = None,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
     from agentbay_local.websocket.connection import Connection
     from agentbay_local.websocket.dispatcher import Server
+    from agentbay_local.websocket.pty_session import PtySession
 
 __all__ = ["Hub"]
 
@@ -73,6 +74,11 @@ class Hub:
             connection.lost.set()
             servers.file_watch.unsubscribe_all(connection)
             await dispatcher.close()
+
+    def terminals(self, session_id: str) -> list[PtySession]:
+        """Return the terminals of a session, the newest last."""
+        servers = self._sessions.get(session_id)
+        return [] if servers is None else servers.pty.terminals()
 
     async def close(self, session_id: str) -> None:
         """End the terminals of a session, and then its connections."""

@@ -80,6 +80,10 @@ class PtyServer:
             return connection.reply(request, {"result": {"ptySessionIds": self._list_open()}})
         raise ToolError(f"PTY_SERVER has no method {request.method!r}")
 
+    def terminals(self) -> list[PtySession]:
+        """Return the terminals that are open or have ended lately, the newest last."""
+        return list(self._ptys.values())
+
     def undo_create(self, invocation_id: str) -> None:
         """Close the terminal that a request has opened or will open.
 

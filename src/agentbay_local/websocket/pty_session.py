@@ -28,6 +28,7 @@ __all__ = ["PtySession"]
 
 _SCROLLBACK_SIZE = 1024 * 1024
 _MAX_PENDING_INPUT = 4 * 1024 * 1024
+_USUAL_SIZE = 80, 24
 _KILL_TIMEOUT = 5.0
 # For subscribers to send the end before they are cancelled.
 _FLUSH_TIMEOUT = 1.0
@@ -61,6 +62,7 @@ class PtySession:
         self.scrollback = Scrollback(_SCROLLBACK_SIZE)
         self.changed = asyncio.Event()
         self._terminal = terminal
+        self._size = _USUAL_SIZE
         self._mark_in_use = mark_in_use
         self._subscribers: dict[Connection, Subscriber] = {}
         self._progress = asyncio.Event()
@@ -77,6 +79,17 @@ class PtySession:
     def end_event(self) -> dict[str, Any] | None:
         """The event that reports the end, once all output has been read."""
         return self._end_event
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The columns and rows of the terminal; those before its end once it has ended."""
+        self._size = self._terminal.size() or self._size
+        return self._size
+
+    def latest_output(self, most: int) -> bytes:
+        """Return at most `most` bytes from the end of its output."""
+        log = self.scrollback
+        return log.read(max(log.start, log.end - most), most)
 
     def subscribe(self, connection: Connection, position: int | None) -> None:
         """Send output to a connection, from a position or from the first byte that is kept.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.cgroups.cgroup import Cgroup
     from agentbay_local.sandbox.host.process_tree import Process
     from agentbay_local.sandbox.host.usage import DiskUsage
-    from agentbay_local.sandbox.values import Consumption, Limits, SandboxSpec
+    from agentbay_local.sandbox.values import Consumption, Limits, RunningProcess, SandboxSpec
 
 __all__ = ["LimitEnforcer", "SharedCost"]
 
@@ -181,6 +181,10 @@ class LimitEnforcer:
             # If all who asked are gone, asyncio would log an error that nobody retrieved.
             self._measuring.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(self._measuring)
+
+    def running_processes(self) -> list[RunningProcess]:
+        """Return the processes of the session; blocking, but short."""
+        return usage.describe_processes(self._tree)
 
     def _measure(self) -> Consumption:
         until = time.monotonic() + DISK_WITHIN

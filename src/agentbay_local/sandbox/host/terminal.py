@@ -69,6 +69,18 @@ class Terminal(AgentProcess):
         except (OSError, ValueError):  # closed meanwhile
             raise SandboxOSError(errno.EBADF, "terminal") from None
 
+    def size(self) -> tuple[int, int] | None:
+        """Return the columns and rows that programs on it see; None once it is closed.
+
+        Those programs can set any size; more than a client may ask for is cut.
+        """
+        try:
+            columns, rows = os.get_terminal_size(self.fileno())
+        except (OSError, ValueError):
+            return None
+        largest = checks.LARGEST_TERMINAL
+        return min(max(columns, 1), largest), min(max(rows, 1), largest)
+
     async def close(self) -> None:
         """Kill the program, wait a few seconds for its end, and hang up. Repeatable."""
         try:

@@ -15,7 +15,7 @@ import attrs
 
 from agentbay_local.sandbox.host import process_tree
 from agentbay_local.sandbox.host.open_files import find_open_files
-from agentbay_local.sandbox.values import HOME, Consumption
+from agentbay_local.sandbox.values import HOME, Consumption, RunningProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +30,7 @@ __all__ = [
     "DiskUsage",
     "HeldMemory",
     "deleted_files",
+    "describe_processes",
     "free_space",
     "held_memory",
     "measure_consumption",
@@ -42,6 +43,8 @@ ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OWNER_MAY_READ = 0o500
 BLOCK = 512
 UNLIMITED = 2**63
+
+COMMAND_SHOWN = 300
 
 INODE_BYTES = 1024
 """Memory of the kernel for each file in /dev/shm, of any size."""
@@ -362,6 +365,37 @@ def measure_consumption(
         sent_bytes=sent,
         enforced=cgroup.enforces,
     )
+
+
+def describe_processes(tree: Tree) -> list[RunningProcess]:
+    """Return the processes of a session as a person wants to see them, the oldest first."""
+    return [
+        RunningProcess(
+            _pid_inside(member.pid),
+            _command_line(member.pid),
+            member.tasks,
+            member.memory,
+            _processor_time(member.pid),
+        )
+        for member in sorted(tree.list_descendants(), key=lambda member: member.start)
+    ]
+
+
+def _pid_inside(pid: int) -> int:
+    with contextlib.suppress(OSError, ValueError):  # the process has ended
+        for line in process_tree.read_proc_file(f"/proc/{pid}/status").splitlines():
+            if line.startswith(b"NSpid:"):
+                return int(line.split()[-1])
+    return pid
+
+
+def _command_line(pid: int) -> str:
+    """Return the beginning of a command line; a process can write its own to any length."""
+    for name in ("cmdline", "comm"):  # a zombie has no command line
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/{name}", "rb") as file:
+            if words := file.read(COMMAND_SHOWN).replace(b"\0", b" ").strip():
+                return words.decode(errors="replace")
+    return ""
 
 
 def _processor_time(pid: int) -> float:

@@ -1,0 +1,131 @@
+"""What the page of a session shows. Everything that the session says is bounded text.
+
+Looking at a session changes nothing: no sandbox starts, and the session does not count as used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from agentbay_local.clock import iso
+from agentbay_local.dashboard.calls import calls_after
+from agentbay_local.dashboard.terminal_screen import draw_screen
+from agentbay_local.off_loop import run_off_loop
+from agentbay_local.sandbox.base import HOME
+from agentbay_local.sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from agentbay_local.sandbox.base import Sandbox
+    from agentbay_local.state import ServiceState
+    from agentbay_local.store import Session
+    from agentbay_local.websocket.hub import Hub
+    from agentbay_local.websocket.pty_session import PtySession
+
+__all__ = ["SessionFacts"]
+
+_MOST_FILES = 500
+_MOST_PROCESSES = 300
+_MOST_TERMINALS = 8
+# Bytes of a terminal's output of which its screen is drawn.
+_SCREEN_OF = 32 * 1024
+
+
+class SessionFacts:
+    """The facts of all sessions, for any number of viewers.
+
+    Args:
+        state: The service.
+        hub: The terminals of the sessions.
+    """
+
+    def __init__(self, state: ServiceState, hub: Hub) -> None:
+        self._state = state
+        self._hub = hub
+
+    async def collect(self, session: Session, after: int, directory: str) -> dict[str, Any]:
+        """Return what is known of a session now.
+
+        Args:
+            session: The session.
+            after: See `calls_after`.
+            directory: The directory whose files to list; "" for the home.
+        """
+        return {
+            "id": session.id,
+            "image": session.image,
+            "status": session.status,
+            "created": iso(session.created),
+            "isolation": self._state.sandboxes.isolation.value,
+            "labels": self._state.store.sessions.labels(session.id),
+            "sandbox": await self._inside(session, directory or HOME),
+            **calls_after(self._state.instruments.journal, after, session.id),
+        }
+
+    async def usage(self, session: Session) -> dict[str, Any] | None:
+        """Return the memory, disk and processor time of a session; None if nothing runs in it."""
+        sandbox = self._state.sandboxes.alive(session.id)
+        if sandbox is None:
+            return None
+        # However many people look, one measurement runs at a time.
+        return await _measure(sandbox)
+
+    async def _inside(self, session: Session, directory: str) -> dict[str, Any] | None:
+        """Return what happens in a session; None if nothing has run in it yet."""
+        sandbox = self._state.sandboxes.alive(session.id)
+        if sandbox is None:
+            return None
+        ptys = self._hub.terminals(session.id)[-_MOST_TERMINALS:]
+        # In this order: the agent may start a process to list the files.
+        processes = await sandbox.processes()
+        files = await _list(sandbox, directory)
+        return {
+            "excess": sandbox.excess,
+            "process_count": len(processes),
+            "processes": [attrs.asdict(one) for one in processes[:_MOST_PROCESSES]],
+            "directory": directory,
+            "files": files,
+            "terminals": [await _describe_terminal(pty) for pty in ptys],
+        }
+
+
+async def _measure(sandbox: Sandbox) -> dict[str, Any]:
+    try:
+        measured = await sandbox.consumption()
+    except SandboxError as error:
+        return {"error": str(error)}
+    return {
+        "memory": [measured.memory_bytes, measured.memory_most],
+        "disk": [measured.disk_bytes, measured.disk_most],
+        "files": [measured.files, measured.files_most],
+        "cpu_seconds": round(measured.cpu_seconds, 2),
+    }
+
+
+async def _list(sandbox: Sandbox, directory: str) -> dict[str, Any]:
+    try:
+        entries = await sandbox.list(directory)
+    except SandboxError as error:
+        return {"error": f"{error!s:.300}"}
+    shown = [
+        {
+            "name": one.name,
+            "directory": one.is_dir,
+            "size": one.size,
+            # A session may set any time, also one that no calendar has.
+            "modified": one.modified,
+        }
+        for one in entries[:_MOST_FILES]
+    ]
+    return {"count": len(entries), "entries": shown}
+
+
+async def _describe_terminal(pty: PtySession) -> dict[str, Any]:
+    columns, rows = pty.size
+    output = pty.latest_output(_SCREEN_OF)
+    return {
+        "id": pty.id,
+        "ended": pty.end_event is not None,
+        "lines": await run_off_loop(lambda: draw_screen(output, columns, rows)),
+    }

@@ -1,0 +1,83 @@
+import { Calls, element, fill, get, labels, repeat, show, size } from "./tables.js";
+
+const table = (id) => document.getElementById(id);
+const calls = new Calls(table("calls"), false);
+let directory = "";
+
+const PROCESSES = [
+  ["Process", (one) => String(one.pid), "number"],
+  ["Command", (one) => one.command, "wide"],
+  ["Threads", (one) => String(one.threads), "number"],
+  ["Memory", (one) => size(one.memory_bytes), "number"],
+  ["CPU", (one) => `${one.cpu_seconds.toFixed(2)} s`, "number"],
+];
+const FILES = [
+  ["Name", (one) => one.directory ? enter(one.name) : one.name],
+  ["Size", (one) => one.directory ? "" : size(one.size), "number"],
+  ["Modified", (one) => modified(one.modified)],
+];
+
+function modified(seconds) {
+  const moment = new Date(seconds * 1000);
+  return Number.isNaN(moment.getTime()) ? "" : moment.toISOString().slice(0, 19).replace("T", " ");
+}
+
+function enter(name) {
+  const button = element("button", { type: "button" }, `${name}/`);
+  button.addEventListener("click", () => {
+    directory = name === ".." ? directory.replace(/\/[^/]*\/?$/, "") || "/"
+      : `${directory.replace(/\/$/, "")}/${name}`;
+    refresh();
+  });
+  return button;
+}
+
+function showFiles(inside) {
+  directory ||= inside.directory;
+  show("directory", inside.directory);
+  const files = inside.files;
+  const up = inside.directory === "/" ? [] : [{ name: "..", directory: true, size: 0 }];
+  fill(table("files"), FILES, [...up, ...(files.entries ?? [])], "It is empty.");
+  const hidden = files.entries && files.count > files.entries.length;
+  show("files-more", files.error ?? (hidden ? `${files.entries.length} of ${files.count} are shown.` : ""));
+}
+
+function showTerminals(terminals) {
+  const shown = terminals.map((one) => element("div", {},
+    element("p", { class: "muted" }, one.ended ? `${one.id}, ended` : one.id),
+    element("pre", { tabindex: "0" }, one.lines.join("\n"))));
+  table("terminals").replaceChildren(...(shown.length ? shown : ["No terminal is open."]));
+}
+
+async function refresh() {
+  const query = new URLSearchParams({ after: calls.next, directory });
+  const facts = await get(`facts?${query}`);
+  if (facts === null) {
+    show("state", "This session has ended.");
+    return false;
+  }
+  show("title", `Session ${facts.id}`);
+  document.title = `${facts.id} - AgentBay`;
+  show("state", `${facts.image}, ${facts.status}, isolation ${facts.isolation}, created ${facts.created}`);
+  show("labels", labels(facts.labels));
+  calls.add(facts);
+  if (facts.sandbox) {
+    show("excess", facts.sandbox.excess);
+    fill(table("processes"), PROCESSES, facts.sandbox.processes, "Nothing runs now.");
+    showFiles(facts.sandbox);
+    showTerminals(facts.sandbox.terminals);
+  }
+  return true;
+}
+
+async function measure() {
+  const usage = await get("usage");
+  if (usage === null) return;
+  const of = ([used, most]) => `${size(used)} of ${size(most)}`;
+  show("usage", usage.error ?? [
+    `Memory ${of(usage.memory)}`, `disk ${of(usage.disk)}`, `${usage.files[0]} files`,
+    `${usage.cpu_seconds} s of processor time`].join(", "));
+}
+
+repeat(2, refresh);
+repeat(10, measure);

@@ -1,0 +1,80 @@
+// Builds what both pages show. Everything becomes a text node: sessions may say anything.
+
+export function element(name, attributes = {}, ...content) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...content);
+  return made;
+}
+
+// columns: [title, function of a row that returns text or a node, class]
+export function fill(table, columns, rows, empty) {
+  const head = element("tr", {}, ...columns.map(([title, , kind]) =>
+    element("th", { scope: "col", ...(kind ? { class: kind } : {}) }, title)));
+  const body = rows.map((row) => element("tr", {}, ...columns.map(([, cell, kind]) =>
+    element("td", kind ? { class: kind } : {}, cell(row)))));
+  if (!rows.length) body.push(element("tr", {}, element("td", { colspan: columns.length }, empty)));
+  table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
+}
+
+export function size(bytes) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let step = 0;
+  while (bytes >= 1024 && step < units.length - 1) { bytes /= 1024; step += 1; }
+  return `${step ? bytes.toFixed(1) : bytes} ${units[step]}`;
+}
+
+export function labels(values) {
+  return Object.entries(values).map(([key, value]) => `${key}=${value}`).join(", ");
+}
+
+export function show(id, text) { document.getElementById(id).textContent = text; }
+
+// The calls, newest first. Only the newest 200 stay on the page.
+export class Calls {
+  constructor(table, withSession) {
+    this.table = table;
+    this.rows = [];
+    this.next = 0;
+    this.columns = [
+      ["Time", (call) => call.time.slice(11, 19)],
+      ["Call", (call) => call.name ? `${call.action} ${call.name}` : call.action],
+      ...(withSession ? [["Session", (call) => call.session]] : []),
+      ["Answer", (call) => element("span", { class: call.code === "ok" ? "good" : "bad" },
+        call.fault ? `${call.code || "none"} (fault ${call.fault})` : call.code || "none")],
+      ["ms", (call) => (call.seconds * 1000).toFixed(1), "number"],
+      ["Request", (call) => call.request],
+    ];
+  }
+
+  add(facts) {
+    if (facts.next < this.next) this.rows = [];
+    this.next = facts.next;
+    this.rows = [...facts.calls.reverse(), ...this.rows].slice(0, 200);
+    fill(this.table, this.columns, this.rows, "No call yet.");
+  }
+}
+
+// Asks again and again, one question at a time, and says when nobody answers. A page that cannot be
+// seen asks nothing.
+export async function repeat(seconds, ask) {
+  for (;;) {
+    if (!document.hidden) {
+      try {
+        const goOn = await ask();
+        if (goOn === false) return;
+      } catch {
+        show("state", "The service does not answer.");
+      }
+    }
+    await new Promise((resume) => setTimeout(resume, seconds * 1000));
+  }
+}
+
+// Returns the facts at a path; null if the session has ended.
+export async function get(path) {
+  const answer = await fetch(path, { cache: "no-store" });
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return answer.json();
+}

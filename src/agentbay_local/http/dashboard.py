@@ -1,0 +1,126 @@
+"""The pages for people: of the service, and of each session at the ``ResourceUrl`` of its clients.
+
+Each page has a host of its own, ``<label>.localhost``. The label is signed and the only credential,
+as in the links to ports. So the pages of two sessions share no origin, and no other page of a
+browser can read one. They only show: nothing here changes a session or the service.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from agentbay_local.dashboard.service_facts import service_facts
+from agentbay_local.dashboard.session_facts import SessionFacts
+from agentbay_local.http.connections import trust
+from agentbay_local.http.error_responses import error_response
+from agentbay_local.http.pages import page
+from agentbay_local.protocol.errors import ApiError, invalid
+from agentbay_local.urls import is_overview, resource_session
+
+if TYPE_CHECKING:
+    from agentbay_local.state import ServiceState
+    from agentbay_local.websocket.hub import Hub
+
+__all__ = ["Dashboard"]
+
+_TYPES = {
+    "overview.html": "text/html",
+    "session.html": "text/html",
+    "dashboard.css": "text/css",
+    "overview.js": "text/javascript",
+    "session.js": "text/javascript",
+    "tables.js": "text/javascript",
+}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+# The characters of a path of Linux.
+_MAX_PATH = 4096
+
+
+class Dashboard:
+    """Answers requests to the hosts of the pages.
+
+    Args:
+        state: The service.
+        hub: The terminals of the sessions.
+    """
+
+    def __init__(self, state: ServiceState, hub: Hub) -> None:
+        self._state = state
+        self._sessions = SessionFacts(state, hub)
+
+    async def answer(self, request: web.Request, label: str) -> web.Response | None:
+        """Answer a request to a host that begins with `label`; None if that is no page's."""
+        session_id = resource_session(self._state, label)
+        if session_id is None and not is_overview(self._state, label):
+            return None
+        trust(request)
+        if request.method != "GET":
+            return page("This page only shows.", status=405)
+        try:
+            if session_id is None:
+                return self._overview(request)
+            return await self._session(request, session_id)
+        except ApiError as error:
+            return error_response(error, 404)
+
+    def _overview(self, request: web.Request) -> web.Response:
+        if request.path == "/":
+            return _static("overview.html")
+        if request.path == "/facts":
+            return _json(service_facts(self._state, _number(request, "after")))
+        return _static(request.path[1:])
+
+    async def _session(self, request: web.Request, session_id: str) -> web.Response:
+        session = self._state.session(session_id)
+        if request.path == "/":
+            return _static("session.html")
+        if request.path == "/facts":
+            directory = request.query.get("directory", "")
+            if len(directory) > _MAX_PATH or "\0" in directory:
+                raise invalid("directory", "must be a path.")
+            after = _number(request, "after")
+            return _json(await self._sessions.collect(session, after, directory))
+        if request.path == "/usage":
+            return _json(await self._sessions.usage(session))
+        return _static(request.path[1:])
+
+
+def _static(name: str) -> web.Response:
+    if name not in _TYPES:
+        return page("There is no such page here.", status=404)
+    return web.Response(
+        body=_content(name), content_type=_TYPES[name], charset="utf-8", headers=_HEADERS
+    )
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (files("agentbay_local.dashboard") / "static" / name).read_bytes()
+
+
+def _json(facts: Any) -> web.Response:
+    return web.Response(
+        body=json.dumps(facts).encode(), content_type="application/json", headers=_HEADERS
+    )
+
+
+def _number(request: web.Request, name: str) -> int:
+    text = request.query.get(name, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise invalid(name, "must be a whole number.")
+    return int(text)

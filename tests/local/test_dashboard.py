@@ -1,0 +1,194 @@
+"""The pages for people: of the service, and of each session."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from agentbay_local import Fail
+from agentbay_local.dashboard.terminal_screen import draw_screen
+
+from .websocket_client import connect, session_address
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Api
+
+    from agentbay_local import ManualClock
+
+pytestmark = pytest.mark.usefixtures("sandboxed")
+
+
+async def look(api: Api, url: str, *, path: str = "/", method: str = "GET") -> tuple[int, str, str]:
+    """Open a page as a browser does; return status, security policy and text."""
+    host = urlsplit(url).netloc
+    async with api.http.request(
+        method, f"{api.service.endpoint}{path}", headers={"Host": host}
+    ) as answer:
+        policy = answer.headers.get("Content-Security-Policy", "")
+        return answer.status, policy, await answer.text()
+
+
+async def facts(api: Api, url: str, query: str = "") -> dict[str, Any]:
+    """Return the facts of a page."""
+    status, _, text = await look(api, url, path=f"/facts{query}")
+    assert status == 200
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+async def page_of(api: Api, session: str) -> str:
+    """Return the address of the page of a session."""
+    url: str = (await api.ok("GetSession", SessionId=session))["Data"]["ResourceUrl"]
+    return url
+
+
+async def test_create_get_and_info_have_the_address_of_the_page(api: Api) -> None:
+    """On a host of the session, with its resource."""
+    created = (await api.ok("CreateMcpSession"))["Data"]
+    url = created["ResourceUrl"]
+    assert url.endswith(f"/?resourceId={created['ResourceId']}")
+    assert (urlsplit(url).hostname or "").endswith(".localhost")
+    for action in ("GetSession", "GetMcpResource"):
+        assert (await api.ok(action, SessionId=created["SessionId"]))["Data"]["ResourceUrl"] == url
+    other = (await api.ok("CreateMcpSession"))["Data"]["ResourceUrl"]
+    assert urlsplit(other).hostname != urlsplit(url).hostname
+
+
+async def test_pages_run_only_the_scripts_of_the_service(api: Api) -> None:
+    """Every file that a page names is there, under the same policy, which allows nothing inline."""
+    session = await page_of(api, await api.session())
+    for url, script in ((session, "session.js"), (api.service.overview_url, "overview.js")):
+        status, policy, text = await look(api, url)
+        assert status == 200
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert script in text
+        for name in (script, "dashboard.css", "tables.js"):
+            assert (await look(api, url, path=f"/{name}"))[:2] == (200, policy)
+
+
+async def test_looking_at_a_session_changes_nothing(api: Api) -> None:
+    """No sandbox starts, and the page says that nothing has run."""
+    session = await api.session()
+    url = await page_of(api, session)
+    found = await facts(api, url)
+    assert found["sandbox"] is None
+    assert (await look(api, url, path="/usage"))[2] == "null"
+    overview = await facts(api, api.service.overview_url)
+    (shown,) = (one for one in overview["sessions"] if one["id"] == session)
+    assert (shown["started"], shown["page"]) == (False, url)
+
+
+async def test_looking_at_a_session_does_not_keep_it(timed: Api, clock: ManualClock) -> None:
+    """A page that stays open is no use of the session."""
+    url = await page_of(timed, await timed.session(Timeout=60))
+    await clock.aadvance(40)
+    await facts(timed, url)
+    await clock.aadvance(40)
+    assert (await look(timed, url, path="/facts"))[0] == 404
+
+
+async def test_the_page_shows_files_processes_and_calls(api: Api) -> None:
+    """As they are now; a directory can be chosen."""
+    session = await api.session()
+    await api.sh(session, "mkdir -p d && echo hello > 'd/a <b>.txt' && touch -d '@-9' old")
+    await api.sh(session, "sleep 300 > /dev/null 2>&1 &")
+    url = await page_of(api, session)
+    found = (await facts(api, url))["sandbox"]
+    assert [one["command"] for one in found["processes"]] == ["sleep 300"]
+    assert all(one["pid"] < 1000 for one in found["processes"])
+    assert {"d": True, "old": False}.items() <= {
+        one["name"]: one["directory"] for one in found["files"]["entries"]
+    }.items()
+    inner = (await facts(api, url, "?directory=/home/wuying/d"))["sandbox"]["files"]
+    assert [(one["name"], one["size"]) for one in inner["entries"]] == [("a <b>.txt", 6)]
+    lost = (await facts(api, url, "?directory=/nowhere"))["sandbox"]["files"]
+    assert "/nowhere" in lost["error"]
+    usage = json.loads((await look(api, url, path="/usage"))[2])
+    assert 0 < usage["memory"][0] < usage["memory"][1]
+
+
+async def test_the_page_shows_the_calls_of_its_session_alone(controlled_api: Api) -> None:
+    """Each once, if the page asks with the number of the last answer."""
+    api = controlled_api
+    session, other = await api.session(), await api.session()
+    await api.sh(other, "true")
+    await api.sh(session, "true")
+    url = await page_of(api, session)
+    first = await facts(api, url)
+    assert [(one["action"], one["name"]) for one in first["calls"]] == [
+        ("CallMcpTool", "shell"),
+        ("GetSession", ""),
+    ]
+    again = await facts(api, url, f"?after={first['next']}")
+    assert again["calls"] == []
+    assert await api.code("GetSession", SessionId="s-none") != "ok"
+    overview = await facts(api, api.service.overview_url, f"?after={first['next']}")
+    assert [(one["session"], one["code"] == "ok") for one in overview["calls"]] == [
+        ("s-none", False)
+    ]
+    api.service.journal.clear()
+    await api.sh(session, "true")
+    assert len((await facts(api, url, f"?after={first['next']}"))["calls"]) == 1
+
+
+async def test_the_page_shows_the_screens_of_terminals(api: Api) -> None:
+    """As a person at the terminal sees them, whatever size its program claims."""
+    address = await session_address(api, image="linux_latest")
+    command = 'stty cols 65000 rows 65000; printf one; printf "\\r\\033[1mtwo\\n"; cat'
+    async with connect(api, address) as client:
+        await client.open(shell=f"/bin/sh -c '{command}'")
+        url = await page_of(api, address.session)
+
+        async def drawn() -> bool:
+            (terminal,) = (await facts(api, url))["sandbox"]["terminals"]
+            return bool(terminal["lines"] == ["two"] and not terminal["ended"])
+
+        await api.until(drawn)
+
+
+async def test_the_overview_shows_contexts_and_faults(controlled_api: Api) -> None:
+    """A context has the number of its version; a fault its strikes."""
+    api, service = controlled_api, controlled_api.service
+    context = await api.context("data")
+    await api.put(context, "/a.txt", b"1")
+    service.faults.add(Fail(), "ListContexts", times=1)
+    await api.call("ListContexts")
+    found = await facts(api, service.overview_url)
+    (shown,) = (one for one in found["contexts"] if one["id"] == context)
+    assert (shown["name"], shown["version"]) == ("data", "1")
+    (fault,) = found["faults"]
+    assert (fault["action"], fault["hits"]) == ("ListContexts", 1)
+
+
+async def test_there_is_nothing_else_on_these_hosts(api: Api) -> None:
+    """No other path, no action, and nothing after the end of the session."""
+    created = (await api.ok("CreateMcpSession"))["Data"]
+    for url in (created["ResourceUrl"], api.service.overview_url):
+        assert (await look(api, url, path="/healthz"))[0] == 404
+        assert (await look(api, url, path="/__init__.py"))[0] == 404
+        assert (await look(api, url, method="POST"))[0] == 405
+        assert (await look(api, url, path="/facts?after=x"))[0] == 404
+    await api.released(created["SessionId"])
+    assert (await look(api, created["ResourceUrl"]))[0] == 404
+
+
+@pytest.mark.parametrize("name", ["session", "overview"])
+async def test_a_host_that_is_not_signed_has_no_page(api: Api, name: str) -> None:
+    """Nor does the host of another purpose."""
+    created = (await api.ok("CreateMcpSession"))["Data"]
+    pages = {"session": created["ResourceUrl"], "overview": api.service.overview_url}
+    host = urlsplit(pages[name]).hostname or ""
+    forged = f"http://{host[:10]}{'0' if host[10] != '0' else '1'}{host[11:]}:1/"
+    assert (await look(api, forged))[0] == 403
+    link = (await api.ok("GetLink", SessionId=created["SessionId"], Port=30100))["Data"]["Url"]
+    assert created["SessionId"] not in urlsplit(link).netloc
+
+
+def test_output_that_no_terminal_expects_is_drawn_or_refused() -> None:
+    """A session may write any bytes."""
+    for output in (b"\x1b[999999999;999999999H", b"\xff\xfe\x1b]0;", b"\x1b[?9999999999h" * 100):
+        assert all(isinstance(line, str) for line in draw_screen(output, 80, 24))
