@@ -46,7 +46,7 @@ def become(uid: int, level: Isolation) -> None:
     """Give up root, after reading what only root can read."""
     if level is Isolation.NAMESPACES:
         programs.find_bubblewrap()
-    programs.find_interpreter(), bundle.build_bundle(), "x".encode("idna")
+    bundle.build_bundle(programs.find_interpreter()), "x".encode("idna")
     seccomp.build_filter(Isolation.NAMESPACES), openat.kernel_resolves()
     if uid:
         os.setgroups([])

@@ -26,8 +26,8 @@ AS_A_USER = """
     from agentbay_local.sandbox.host.uids import private_uid
 
     # Read while still root: the user may not be able to reach this interpreter's files.
-    programs.find_bubblewrap(), programs.find_interpreter()
-    bundle.build_bundle(), "x".encode("idna")
+    programs.find_bubblewrap()
+    bundle.build_bundle(programs.find_interpreter()), "x".encode("idna")
     os.setgroups([])
     os.setresgid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))
     os.setresuid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))

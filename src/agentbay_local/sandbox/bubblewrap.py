@@ -19,7 +19,6 @@ from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError
 from agentbay_local.sandbox.host import layers, programs, replies, rootfs
-from agentbay_local.sandbox.host.bundle import interpreter_arguments
 from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.startup import (
@@ -132,8 +131,7 @@ class BubblewrapBackend(Backend):
         for name, value in python.variables.items():
             arguments += ["--setenv", name, value]
         hidden = launch.add_file("\0".join(arguments).encode("utf-8", "surrogateescape"))
-        inside = [str(python.program), *interpreter_arguments(launch.agent_end, launch.program)]
-        command = [str(bwrap), "--args", str(hidden), "--", *inside]
+        command = [str(bwrap), "--args", str(hidden), "--", *launch.add_agent(python)]
         return launch.popen(command, spec.uid, die_with_launch=True)
 
     async def _finish_start(

@@ -23,7 +23,6 @@ from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import InvalidRequest, IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.host import programs, rootfs
-from agentbay_local.sandbox.host.bundle import interpreter_arguments
 from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
 from agentbay_local.sandbox.host.startup import (
@@ -143,8 +142,7 @@ class LandlockBackend(Backend):
         self, launch: Launch, spec: SandboxSpec, python: programs.Interpreter
     ) -> subprocess.Popen[bytes]:
         launch.make_cgroup()
-        inside = interpreter_arguments(launch.agent_end, launch.program)
-        return launch.popen([str(python.program), *inside], spec.uid, variables=python.variables)
+        return launch.popen(launch.add_agent(python), spec.uid, variables=python.variables)
 
     def _release_mount(self, root: Path) -> None:
         """Unmount the root of a session that has ended."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -16,9 +17,9 @@ import attrs
 from agentbay_local.sandbox.agent_sandbox import AgentSandbox
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.host import rootfs
-from agentbay_local.sandbox.host.bundle import interpreter_arguments
 from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
+from agentbay_local.sandbox.host.programs import Interpreter
 from agentbay_local.sandbox.host.startup import (
     Launch,
     agent_settings,
@@ -75,5 +76,4 @@ class PlainBackend(Backend):
     def _spawn(self, launch: Launch, spec: SandboxSpec) -> subprocess.Popen[bytes]:
         launch.make_cgroup()
         self.prepare_root(spec)
-        inside = interpreter_arguments(launch.agent_end, launch.program)
-        return launch.popen([sys.executable, *inside])
+        return launch.popen(launch.add_agent(Interpreter(Path(sys.executable))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import re
 import shutil
@@ -41,11 +42,13 @@ class Interpreter:
         directory: The directory that it is installed in, or None if that is below /usr.
         library: The shared library of Python in that directory, if there is one. An executable may
             name it by its absolute path, and then does not find it where the directory is mounted.
+        magic: The magic number of its compiled code.
     """
 
     program: Path
     directory: Path | None = None
     library: Path | None = None
+    magic: bytes = importlib.util.MAGIC_NUMBER
 
     def moved_to(self, directory: Path) -> Interpreter:
         """Return this interpreter with the paths that it has if its directory is mounted elsewhere.
@@ -57,7 +60,7 @@ class Interpreter:
             return self
         program = directory / self.program.relative_to(self.directory)
         library = self.library and directory / self.library.relative_to(self.directory)
-        return Interpreter(program, directory, library)
+        return Interpreter(program, directory, library, self.magic)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -125,9 +128,8 @@ def find_interpreter() -> Interpreter:
         IsolationUnavailable: Neither can be used.
     """
     system = Path("/usr/bin/python3")
-    if system.exists() and _is_usable(system):
-        return Interpreter(system.resolve())
-    return current_interpreter()
+    magic = _magic_if_usable(system) if system.exists() else None
+    return current_interpreter() if magic is None else Interpreter(system.resolve(), magic=magic)
 
 
 def current_interpreter() -> Interpreter:
@@ -153,11 +155,18 @@ def current_interpreter() -> Interpreter:
     return Interpreter(own.resolve(), prefix, library if is_shared else None)
 
 
-def _is_usable(python: Path) -> bool:
-    wanted = "import sys, json, resource, socket; sys.exit(sys.version_info < (3, 8))"
+def _magic_if_usable(python: Path) -> bytes | None:
+    """Return the magic number of a Python; None if it cannot run the agent."""
+    wanted = (
+        "import sys, json, resource, socket, importlib.util as util; "
+        "print(util.MAGIC_NUMBER.hex()); sys.exit(sys.version_info < (3, 8))"
+    )
     try:
         # As above: a program of the machine, with fixed arguments.
-        subprocess.run([python, "-I", "-S", "-c", wanted], check=True, timeout=10, env={})  # noqa: S603
+        output = subprocess.run(  # noqa: S603
+            [python, "-I", "-S", "-c", wanted], check=True, capture_output=True, timeout=10, env={}
+        ).stdout
     except (OSError, subprocess.SubprocessError):
-        return False
-    return python.resolve().is_relative_to("/usr") and os.access(python, os.X_OK)
+        return None
+    usable = python.resolve().is_relative_to("/usr") and os.access(python, os.X_OK)
+    return bytes.fromhex(output.decode()) if usable else None

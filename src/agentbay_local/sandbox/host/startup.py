@@ -16,7 +16,7 @@ from agentbay_local.sandbox.cgroups import detection
 from agentbay_local.sandbox.cgroups.cgroup import Cgroup
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxGone
 from agentbay_local.sandbox.host.agent_client import AgentClient
-from agentbay_local.sandbox.host.bundle import build_bundle
+from agentbay_local.sandbox.host.bundle import build_bundle, interpreter_arguments
 from agentbay_local.sandbox.host.process_handle import ProcessHandle
 from agentbay_local.sandbox.host.rootfs import visible_path
 from agentbay_local.sandbox.inside.wire import memory_file
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from agentbay_local.sandbox.cgroups.detection import Cgroups
+    from agentbay_local.sandbox.host.programs import Interpreter
     from agentbay_local.sandbox.values import Limits
 
 __all__ = [
@@ -101,7 +102,6 @@ class Launch:
         cgroup: The control group, after `make_cgroup`. It is removed if the launch fails.
         undo: Callbacks for the end of the block.
         agent_end: Number of the agent's end of the channel.
-        program: Number of the descriptor of the agent's program.
     """
 
     def __init__(self, cgroups: Cgroups | None, limits: Limits) -> None:
@@ -118,7 +118,6 @@ class Launch:
         self.undo.callback(self._lifeline.close)
         self._passed_fds: list[int] = [theirs.fileno()]
         self.agent_end = theirs.fileno()
-        self.program = self.add_file(build_bundle())
         # A file and not a pipe: nobody has to read it, and no writer can block on it.
         self.stderr = self.add_file(b"")
 
@@ -167,6 +166,15 @@ class Launch:
         self._passed_fds.append(fd)
         self.undo.callback(os.close, fd)
         return fd
+
+    def add_agent(self, python: Interpreter) -> list[str]:
+        """Return the command that runs the agent.
+
+        Args:
+            python: Its interpreter, with the path that the started program sees.
+        """
+        program = self.add_file(build_bundle(python))
+        return [str(python.program), *interpreter_arguments(self.agent_end, program)]
 
     def pass_fd(self, fd: int) -> None:
         """Pass a descriptor to the started program; the caller goes on owning it."""

@@ -6,13 +6,11 @@ on the same socket, so that they do not delay others.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 import resource
 import select
-import socket
 import sys
 import time
 
@@ -20,8 +18,13 @@ from . import commands, files, outbound, processes, terminals, virtual_environme
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import Any, NoReturn
+    import socket
+    from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn, TypeVar
+
+    T = TypeVar("T")
+else:
+    import _socket as socket
 
 QUICK: dict[str, Callable[[wire.Message, files.View], wire.Message]] = {
     "stat": files.stat_path,
@@ -91,24 +94,20 @@ class Agent:
         """Handle one request."""
         operation = message["op"]
         if operation == "run":
-            with self.preferred_victims():
-                pid = commands.start(message, fds, self.view)
+            pid = self.as_victim(lambda: commands.start(message, fds, self.view))
             self.runs(pid, message["id"])
         elif operation == "spawn":
-            with self.preferred_victims():
-                pid = commands.start(message, fds, self.view)
+            pid = self.as_victim(lambda: commands.start(message, fds, self.view))
             self.started(message, pid)
         elif operation == "terminal" and fds:
-            with self.preferred_victims():
-                pid = terminals.start_on(message, fds[0], self.view)
+            pid = self.as_victim(lambda: terminals.start_on(message, fds[0], self.view))
             self.started(message, pid)
         elif operation == "terminal":
             self.open_terminal(message)
         elif operation == "dial":
             self.dial(message)
         elif operation == "proxy":
-            with outbound.listen(self.view) as listen:
-                self.reply(message, {}, [listen.fileno()])
+            self.listen(message)
         elif operation == "kill":
             self.kill(message)
         elif operation == "drain":
@@ -126,16 +125,15 @@ class Agent:
         else:
             self.fork(message)
 
-    @contextlib.contextmanager
-    def preferred_victims(self) -> Iterator[None]:
-        """Start programs that the kernel kills before this process when there is no memory.
+    def as_victim(self, start: Callable[[], T]) -> T:
+        """Start a program that the kernel kills before this process when there is no memory.
 
         Memory that belongs to no process, such as a memory file, makes all look equally large.
         """
         # The score is inherited; without privileges, it can be set back, but no lower.
         processes.set_oom_score(self.score, self.own_score + processes.VICTIM)
         try:
-            yield
+            return start()
         finally:
             processes.set_oom_score(self.score, self.own_score)
 
@@ -168,8 +166,7 @@ class Agent:
         """Start a program on a new terminal and send the master end."""
         master, name = terminals.open_pair(*message["size"])
         try:
-            with self.preferred_victims():
-                pid = terminals.start(message, name, self.view)
+            pid = self.as_victim(lambda: terminals.start(message, name, self.view))
             self.started(message, pid, [master])
         finally:
             os.close(master)
@@ -177,13 +174,24 @@ class Agent:
     def dial(self, message: wire.Message) -> None:
         """Send a socket that is connecting to a port of the session."""
         family = socket.AF_INET6 if ":" in message["host"] else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as connecting:
+        connecting = socket.socket(family, socket.SOCK_STREAM)
+        try:
             connecting.setblocking(False)
             status = connecting.connect_ex((message["host"], message["port"]))
             if status not in (0, errno.EINPROGRESS):
                 raise OSError(status, "")
             # It may still be connecting; the service waits for that.
             self.reply(message, {}, [connecting.fileno()])
+        finally:
+            connecting.close()
+
+    def listen(self, message: wire.Message) -> None:
+        """Send a listening socket for the outbound proxy."""
+        listening = outbound.listen(self.view)
+        try:
+            self.reply(message, {}, [listening.fileno()])
+        finally:
+            listening.close()
 
     def fork(self, message: wire.Message) -> None:
         """Handle a slow request in a forked copy of this process, or here if it cannot fork."""
@@ -295,8 +303,10 @@ def close_all_but(*kept: int) -> None:
     # Listed, not a range of numbers: a service with thousands of sessions passes high numbers.
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd >= commands.SCRIPT_FD and fd not in kept:
-            with contextlib.suppress(OSError):  # the descriptor of the listing itself
+            try:
                 os.close(fd)
+            except OSError:  # the descriptor of the listing itself
+                continue
 
 
 def confinement(settings: dict[str, Any]) -> Callable[[dict[str, Any], socket.socket], None]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 
 from . import wire
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Sequence
     from typing import Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Argument = str | bytes
     Action = tuple[Any, ...]
+else:
+    import _signal as signal
 
 LONGEST_ARGUMENT = 128 * 1024 - 1
 SCRIPT_FD = 3

@@ -35,12 +35,12 @@ RIGHTS = {
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 38, 22
 FILTER = 2
 
+libc = ctypes.CDLL(None, use_errno=True)
+
 
 def abi() -> int:
     """Return the version of Landlock this kernel has; 0 when it has none."""
-    version = int(
-        processes.libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(ABI_ONLY))
-    )
+    version = int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(ABI_ONLY)))
     return max(0, version)
 
 
@@ -59,8 +59,9 @@ def enter(settings: dict[str, Any], channel: socket.socket) -> None:
     restrict(settings["rules"])
     program = base64.b64decode(settings["filter"])
     buffer = ctypes.create_string_buffer(program, len(program))
-    install = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
-    processes.set_option(PR_SET_SECCOMP, FILTER, install)
+    packed = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    install = ctypes.create_string_buffer(packed, len(packed))
+    processes.set_option(PR_SET_SECCOMP, FILTER, ctypes.addressof(install))
 
 
 def keep(inner: int, channel: socket.socket) -> None:
@@ -115,7 +116,7 @@ def allow(ruleset: int, kind: str, files: int, path: str) -> None:
 
 def checked(number: int, *arguments: Any) -> int:
     """Make a system call; raise OSError if it fails."""
-    answer = int(processes.libc.syscall(number, *arguments))
+    answer = int(libc.syscall(number, *arguments))
     if answer < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return answer

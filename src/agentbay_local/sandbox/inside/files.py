@@ -6,14 +6,13 @@ Bytes of a path that are not UTF-8 are kept by surrogate escapes.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import re
 import stat
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator, Sequence
     from typing import Any, TypeVar
 
@@ -203,10 +202,16 @@ def marks(view: View, top: str) -> Iterator[list[Any]]:
 
 def below(view: View, path: str) -> Iterator[tuple[str, os.stat_result]]:
     """Yield path and status of the content of a directory, without what is removed meanwhile."""
-    with contextlib.suppress(OSError), os.scandir(view.real(path)) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                yield os.path.join(path, entry.name), entry.stat(follow_symlinks=False)
+    try:
+        with os.scandir(view.real(path)) as entries:
+            for entry in entries:
+                try:
+                    facts = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                yield os.path.join(path, entry.name), facts
+    except OSError:
+        return
 
 
 def mark(path: str, facts: os.stat_result) -> list[Any]:
@@ -221,6 +226,8 @@ def kept(names: list[str], unwanted: Sequence[re.Pattern[str]]) -> list[str]:
 
 def wildcard(pattern: str) -> re.Pattern[str]:
     """Compile a name pattern in which only `*` and `?` are special."""
+    import re  # large, and rarely needed
+
     parts = {"*": ".*", "?": "."}
     return re.compile("".join(parts.get(c, re.escape(c)) for c in pattern) + r"\Z", re.DOTALL)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
+    import socket
+
     from .files import View
+else:
+    import _socket as socket
 
 WAITING = 64
 OWN = "localhost,127.0.0.1,::1"

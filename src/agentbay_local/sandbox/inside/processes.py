@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
-import math
 import os
-import signal
 import time
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
+    from typing import Any
+
+    _ctypes: Any  # the types of its stubs are those of `ctypes`
+else:
+    import _ctypes
+    import _signal as signal
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 
@@ -24,7 +28,24 @@ KILL_WITHIN = 5.0
 """
 
 
-libc = ctypes.CDLL(None, use_errno=True)
+def load_prctl() -> tuple[Callable[[int, int, int, int, int], int], Callable[[], int]]:
+    """Return prctl of the C library, and a function that returns the error number of its call.
+
+    Only the C part of `ctypes` is used: the module around it makes a hundred classes, which takes a
+    quarter of the time in which this process starts.
+    """
+    integer = type("Int", (_ctypes._SimpleCData,), {"_type_": "i"})
+    long = type("Long", (_ctypes._SimpleCData,), {"_type_": "l"})
+    signature = {
+        "_flags_": _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO,
+        "_restype_": integer,
+        "_argtypes_": (integer, long, long, long, long),
+    }
+    function: Any = type("Prctl", (_ctypes.CFuncPtr,), signature)
+    return function(_ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")), _ctypes.get_errno
+
+
+prctl, error_number = load_prctl()
 
 
 def protect() -> None:
@@ -41,11 +62,10 @@ def adopt_orphans() -> None:
     set_option(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def set_option(option: int, value: int, argument: bytes | int = 0) -> None:
+def set_option(option: int, value: int, argument: int = 0) -> None:
     """Call prctl; raise OSError if it fails."""
-    third = argument if isinstance(argument, bytes) else ctypes.c_ulong(argument)
-    if libc.prctl(option, ctypes.c_ulong(value), third, 0, 0):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    if prctl(option, value, argument, 0, 0):
+        raise OSError(error_number(), os.strerror(error_number()))
 
 
 def open_oom_score() -> int:
@@ -175,7 +195,7 @@ def kill(find: Callable[[], dict[int, str]], until: float) -> None:
 
 def kill_all() -> None:
     """Kill every process below this one."""
-    kill(others, math.inf)
+    kill(others, float("inf"))
 
 
 def kill_session(leader: int) -> None:

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import struct
-import termios
 
 from . import commands
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
+    import signal
     from typing import NoReturn
 
     from . import wire
     from .files import View
+else:
+    import _signal as signal
 
 
 def open_pair(columns: int, rows: int) -> tuple[int, str]:
     """Open a terminal; return its master end and the path of its slave end."""
+    import termios  # rarely needed
+
     master, slave = os.openpty()
     try:
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
@@ -68,6 +71,8 @@ def start_on(message: wire.Message, terminal: int, view: View) -> int:
 
 def become(message: wire.Message, terminal: int, view: View, errors: int) -> NoReturn:
     """Become the program of a request."""
+    import termios  # rarely needed
+
     try:
         for number in commands.IGNORABLE:
             signal.signal(number, signal.SIG_DFL)

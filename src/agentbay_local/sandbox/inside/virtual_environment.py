@@ -6,7 +6,6 @@ installs goes into the environment itself.
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
@@ -42,11 +41,9 @@ def write_files(settings: dict[str, Any], top: str) -> None:
     for directory in (f"{top}/bin", packages):
         os.makedirs(directory, exist_ok=True)
     for name in ("python", "python3", f"python{version}"):
-        with contextlib.suppress(FileExistsError):
-            os.symlink(program, f"{top}/bin/{name}")
+        link(program, f"{top}/bin/{name}")
     if settings["library"]:
-        with contextlib.suppress(FileExistsError):
-            os.symlink(settings["library"], f"{top}/lib/{os.path.basename(settings['library'])}")
+        link(settings["library"], f"{top}/lib/{os.path.basename(settings['library'])}")
     for name in ("pip", "pip3"):
         write(f"{top}/bin/{name}", PIP.format(top), 0o755)
     write(f"{packages}/agentbay.pth", "".join(f"{path}\n" for path in settings["packages"]))
@@ -55,6 +52,14 @@ def write_files(settings: dict[str, Any], top: str) -> None:
         configuration,
         f"home = {home}\ninclude-system-site-packages = false\nversion = {version}\n",
     )
+
+
+def link(target: str, path: str) -> None:
+    """Make a link, unless an earlier start that was not finished did."""
+    try:
+        os.symlink(target, path)
+    except FileExistsError:
+        return
 
 
 def write(path: str, text: str, mode: int = 0o644) -> None:

@@ -12,24 +12,26 @@ of a memory file instead, which the service parses one by one.
 
 from __future__ import annotations
 
-import array
 import errno
-import json
 import os
-import socket
 import struct
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    import socket
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     Message = dict[str, Any]
+else:
+    import _socket as socket
 
 PACKET = 48 * 1024
 
 HEAD = struct.Struct("!QiII")
 """Id of the request, error number or 0, bytes of the body or the records, number of records."""
+
+DESCRIPTOR = struct.Struct("i")
 
 LARGEST = 32 * 1024 * 1024
 """Bytes of the records of one answer."""
@@ -44,7 +46,7 @@ class ClosedError(Exception):
 
 def send(channel: socket.socket, request: int, fields: Message, fds: Sequence[int] = ()) -> None:
     """Send one answer; it is atomic, so forked copies may share the socket."""
-    transmit(channel, request, json.dumps(fields).encode("ascii"), fds)
+    transmit(channel, request, encode(fields), fds)
 
 
 def send_error(channel: socket.socket, request: int, number: int, path: str) -> None:
@@ -64,7 +66,7 @@ def send_records(channel: socket.socket, request: int, records: Iterable[Any]) -
         with open(fd, "wb", closefd=False) as file:
             for record in records:
                 count += 1
-                size += file.write(json.dumps(record).encode("ascii") + b"\n")
+                size += file.write(encode(record) + b"\n")
                 if size > LARGEST:
                     raise OSError(errno.EOVERFLOW, "")
         transmit(channel, request, b"", [fd], size=size, count=count)
@@ -84,7 +86,8 @@ def transmit(
 ) -> None:
     """Send one packet: a head, and perhaps a body and descriptors."""
     head = HEAD.pack(request, number, size or len(body), count)
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    packed = struct.pack(f"{len(fds)}i", *fds)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, packed)] if fds else []
     channel.sendmsg([head + body], rights)
 
 
@@ -94,19 +97,62 @@ def receive(channel: socket.socket) -> tuple[Message, list[int]]:
     Raises:
         ClosedError: The service has closed the channel.
     """
-    room = socket.CMSG_SPACE(8 * array.array("i").itemsize)
+    room = socket.CMSG_SPACE(8 * DESCRIPTOR.size)
     data, ancillary, _, _ = channel.recvmsg(2 * PACKET, room, socket.MSG_CMSG_CLOEXEC)
     if not data:
         raise ClosedError
-    fds = array.array("i")
+    fds: list[int] = []
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-    message, received = json.loads(data), fds.tolist()
+            whole = len(payload) - len(payload) % DESCRIPTOR.size
+            fds += [fd for (fd,) in DESCRIPTOR.iter_unpack(payload[:whole])]
+    message = decode(data)
     if "large" in message:
-        with open(received.pop(0), "rb") as file:
-            message = json.loads(file.read())
-    return message, received
+        with open(fds.pop(0), "rb") as file:
+            message = decode(file.read())
+    return message, fds
+
+
+def encode(value: Any) -> bytes:
+    """Return a value as JSON."""
+    if type(value) is dict and all(type(number) is int for number in value.values()):
+        # The answers to most requests, for which no session has to load a module.
+        return ("{" + ", ".join(f'"{name}": {value[name]}' for name in value) + "}").encode("ascii")
+    import json  # large, and not needed by a first command
+
+    return json.dumps(value).encode("ascii")
+
+
+def make_decoder() -> Callable[[str], Any]:
+    """Return a function that parses the JSON of the service."""
+    try:
+        # The part of `json` that parses. The module around it would load `re` for the rest.
+        import _json
+
+        settings: Any = ParserSettings
+        scan = _json.make_scanner(settings)
+    except (ImportError, AttributeError, TypeError):  # it is an implementation detail of Python
+        import json
+
+        return json.loads
+    return lambda text: scan(text, 0)[0]
+
+
+class ParserSettings:
+    """The attributes that the parser reads from a `json.JSONDecoder`."""
+
+    strict = False
+    object_hook = object_pairs_hook = parse_constant = None
+    parse_float, parse_int = float, int
+
+
+parse = make_decoder()
+
+
+def decode(data: bytes) -> Message:
+    """Parse a message of the service."""
+    message: Message = parse(data.decode("ascii"))
+    return message
 
 
 def memory_file(data: bytes) -> int:
