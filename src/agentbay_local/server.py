@@ -19,6 +19,7 @@ import attrs
 from aiohttp import web
 
 from agentbay_local.background_tasks import BackgroundTasks
+from agentbay_local.browser.browsers import Browsers
 from agentbay_local.code import Kernels
 from agentbay_local.contexts.context_store import ContextStore
 from agentbay_local.contexts.sync import SyncService
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from agentbay_local.browser.model import BrowserModel
     from agentbay_local.cassettes.player import Player
     from agentbay_local.images import Image, Images
     from agentbay_local.sandbox.base import Isolation, Limits
@@ -82,6 +84,7 @@ class Settings:
     images: Images
     tls: bool
     player: Player | None = None
+    browser_model: BrowserModel | None = None
 
 
 class Server:
@@ -216,6 +219,13 @@ class Server:
         )
         code = Kernels(sandboxes.get)
         sandboxes.on_close(code.close)
+        browsers = Browsers(
+            sandboxes.get,
+            lambda session_id: tool_states[session_id].env if session_id in tool_states else {},
+            lambda session_id: bool(store.bindings.of(session_id)),
+            self._settings.browser_model,
+        )
+        sandboxes.on_close(browsers.close)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
         self._stack.push_async_callback(_bounded, code.close_all, "code kernels")
         self._stack.push_async_callback(background.close, _GRACE)
@@ -234,6 +244,7 @@ class Server:
             lifecycle=lifecycle,
             tool_states=tool_states,
             code=code,
+            browsers=browsers,
             instruments=instruments,
             pages=Pages(signer, clock, instruments.quotas),
             images=self._settings.images,

@@ -34,6 +34,7 @@ from agentbay_local.testing.instruments import Instruments
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
+    from agentbay_local.browser.model import BrowserModel
     from agentbay_local.sandbox.probe import Capability
     from agentbay_local.seeding import ContextSeeds, Seeded, SessionSeeds
     from agentbay_local.state import ServiceState
@@ -76,6 +77,9 @@ class LocalService(ServerContext[Server]):
             ``NotRecorded``, which clients raise as `NotRecordedError`.
         images: Images of sessions, beside those that were made on this machine with ``agentbay
             image build``; one with the name of such an image replaces it.
+        browser_model: A function that tells the tools ``act``, ``observe``, ``extract`` and
+            ``login`` of browsers what to do; it gets a `BrowserTask`, whose description has what it
+            returns. Without one they are refused.
         tls: Offer TLS beside plain HTTP, on the same port. The home gets a private certificate
             authority, whose certificate clients must trust: `ca_file`. Needs the extra ``local``.
 
@@ -109,6 +113,7 @@ class LocalService(ServerContext[Server]):
         require_sni: bool = False,
         cassette: str | Path | None = None,
         images: Iterable[Image] = (),
+        browser_model: BrowserModel | None = None,
         tls: bool = False,
     ) -> None:
         super().__init__()
@@ -131,6 +136,7 @@ class LocalService(ServerContext[Server]):
             images=Images(images, _image_store(), _isolation(isolation)),
             player=None if cassette is None else Player(Cassette.read(cassette)),
             tls=_checked_tls(tls, host),
+            browser_model=browser_model,
         )
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ from agentbay_local.tools.tool_context import ToolContext
 
 if TYPE_CHECKING:
     from agentbay_local.background_tasks import BackgroundTasks
+    from agentbay_local.browser.browsers import Browsers
     from agentbay_local.cassettes.player import Player
     from agentbay_local.clock import Clock
     from agentbay_local.code import Kernels
@@ -48,6 +49,7 @@ class ServiceState:
         lifecycle: Pauses, resumes and releases sessions.
         tool_states: Environment variables and watched paths of sessions.
         code: The kernels that run code in sessions.
+        browsers: The browsers of sessions.
         instruments: Faults, journal, quotas and transitions, for tests.
         pages: Sizes and tokens of pages.
         images: The images of sessions.
@@ -66,6 +68,7 @@ class ServiceState:
     lifecycle: Lifecycle
     tool_states: ToolStates
     code: Kernels
+    browsers: Browsers
     instruments: Instruments
     pages: Pages
     images: Images
@@ -105,7 +108,8 @@ class ServiceState:
             ApiError: The sandbox does not start.
         """
         sandbox = await self.sandboxes.get(session.id)
-        return ToolContext(session.id, sandbox, self.tool_states[session.id], self.code)
+        tool_state = self.tool_states[session.id]
+        return ToolContext(session.id, sandbox, tool_state, self.code, self.browsers)
 
     def context(self, context_id: str | None, name: str = "ContextId") -> Context:
         """Return a context.

@@ -21,6 +21,7 @@ __all__ = [
     "PORT_PREFIX",
     "TOKEN_HEADER",
     "SessionAccess",
+    "devtools_url",
     "file_url",
     "is_link_host",
     "is_overview",
@@ -76,6 +77,15 @@ def session_access(state: ServiceState, session_id: str) -> SessionAccess:
 def port_url(state: ServiceState, session_id: str, port: int) -> str:
     """Return the URL of a port, without a slash at its end."""
     token = state.signer.seal("port", {"session": session_id, "port": port})
+    return f"{state.endpoint}{PORT_PREFIX}{token}"
+
+
+def devtools_url(state: ServiceState, session_id: str) -> str:
+    """Return the URL of the DevTools of a session's browser, without a slash at its end.
+
+    It leads to the browser that runs when it is used.
+    """
+    token = state.signer.seal("devtools", {"session": session_id})
     return f"{state.endpoint}{PORT_PREFIX}{token}"
 
 

@@ -9,6 +9,7 @@ import attrs
 from agentbay_async._protocol import schema
 from agentbay_local.actions import (
     beta,
+    browser,
     contexts,
     files,
     labels,
@@ -73,8 +74,8 @@ ROUTES: dict[str, Route] = dict(
         _route(schema.DescribeSessionContexts, sync.bindings),
         _route(schema.GetAndLoadInternalContext, transfers.load),
         _route(schema.GetLink, links.get),
-        _route(schema.InitBrowser, links.no_browser),
-        _route(schema.GetCdpLink, links.no_browser),
+        _route(schema.InitBrowser, browser.start),
+        _route(schema.GetCdpLink, browser.link),
         _route(schema.GetAdbLink, links.no_phone),
         _route(schema.CallMcpTool, tools.call),
         _route(schema.ListMcpTools, tools.list_tools),

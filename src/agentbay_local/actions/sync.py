@@ -151,7 +151,10 @@ async def start(state: ServiceState, request: schema.SyncContext) -> Answer:
     kind = (request.mode or UPLOAD).lower()
     if kind not in (UPLOAD, DOWNLOAD):
         raise invalid("Mode", f"must be {UPLOAD!r} or {DOWNLOAD!r}, not {request.mode!r:.40}.")
-    for binding in _selected_bindings(state, session, request.context_id, request.path):
+    selected = _selected_bindings(state, session, request.context_id, request.path)
+    if kind == UPLOAD:
+        await state.browsers.flush(session.id)
+    for binding in selected:
         state.syncing.start(binding, kind, request.path or "")
     return Answer()
 

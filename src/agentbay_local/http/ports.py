@@ -21,6 +21,7 @@ from yarl import URL
 from agentbay_async._protocol import error_codes
 from agentbay_local.http.connections import trust
 from agentbay_local.http.dashboard import Dashboard
+from agentbay_local.http.devtools import as_from_inside, describes, forward_description
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.hosts import host_name, is_own_name, link_label
 from agentbay_local.http.pages import page
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.typedefs import Handler
+    from multidict import CIMultiDict
 
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
@@ -53,6 +55,7 @@ SERVE_BY_HOST: web.AppKey[Callable[..., Awaitable[web.StreamResponse]]] = web.Ap
 
 _MAX_CONNECTIONS = 100
 _CONNECT_WITHIN = 30.0
+_FOR_PROGRAMS = "The address of a browser is for programs such as Playwright, not for web pages."
 
 
 def add(app: web.Application, state: ServiceState, hub: Hub) -> None:
@@ -71,6 +74,7 @@ class _Target:
     port: int
     prefix: str
     path: str
+    is_devtools: bool = False
 
     @property
     def url(self) -> URL:
@@ -127,6 +131,8 @@ class _Ports:
             if not is_own_name(name, URL(self._state.endpoint).host or ""):
                 raise ApiError(error_codes.NOT_LOGIN, _wrong_host(name), 421)
             if _is_from_page(request):
+                if target.is_devtools:
+                    raise ApiError(error_codes.NOT_LOGIN, _FOR_PROGRAMS, 403)
                 url = page_url(self._state, target.session.id, target.port)
                 return _page_address(f"{url}{target.path}")
             return await self._pass_on(request, target)
@@ -153,19 +159,32 @@ class _Ports:
         with self._state.lifecycle.using(target.session):
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await self._connect(request, target)
+            if target.is_devtools and describes(target.path):
+                return await self._describe(request, target)
             return await self._forward(request, target)
 
     def _target(self, request: web.Request) -> _Target:
-        grant = self._state.signer.open("port", request.match_info["token"])
-        if grant is None:
+        sealed = request.match_info["token"]
+        grant = self._state.signer.open("port", sealed)
+        of_browser = self._state.signer.open("devtools", sealed) if grant is None else None
+        found = grant or of_browser
+        if found is None:
             raise _wrong_link()
         trust(request)
-        session = self._state.session(grant["session"])
+        session = self._state.session(found["session"])
+        port = found["port"] if of_browser is None else self._devtools_port(session)
         # The raw path: only the server inside knows the meaning of its escapes.
         _, _, token, *rest = request.raw_path.split("/", 3)
         token, mark, query = token.partition("?")
         path = f"/{rest[0] if rest else ''}{mark}{query}"
-        return _Target(session, grant["port"], f"{PORT_PREFIX}{token}", path)
+        return _Target(session, port, f"{PORT_PREFIX}{token}", path, of_browser is not None)
+
+    def _devtools_port(self, session: Session) -> int:
+        browser = self._state.browsers.alive(session.id)
+        if browser is None:
+            message = "The browser of this session does not run; ask for its address again."
+            raise ApiError(error_codes.SERVICE_UNAVAILABLE, message, 502)
+        return browser.port
 
     def _page_target(self, request: web.Request, label: str) -> _Target:
         found = page_port(self._state, label)
@@ -199,6 +218,20 @@ class _Ports:
             raise RuntimeError("the service is not running")
         return self._client
 
+    async def _describe(self, request: web.Request, target: _Target) -> web.StreamResponse:
+        """Return what the DevTools of a browser say of themselves."""
+        scheme = "wss" if request.scheme == "https" else "ws"
+        try:
+            return await forward_description(
+                self._open_client(),
+                request.method,
+                target.url,
+                _headers(request, target),
+                f"{scheme}://{request.host}{target.prefix}",
+            )
+        except (aiohttp.ClientError, SandboxError, OSError) as error:
+            raise _unreachable(target.port, error) from error
+
     async def _forward(self, request: web.Request, target: _Target) -> web.StreamResponse:
         body = request.content if request.can_read_body else None
         response: web.StreamResponse | None = None
@@ -206,7 +239,7 @@ class _Ports:
             async with self._open_client().request(
                 request.method,
                 target.url,
-                headers=request_headers(request, target.prefix),
+                headers=_headers(request, target),
                 skip_auto_headers=AUTOMATIC_HEADERS,
                 data=body,
                 allow_redirects=False,
@@ -232,7 +265,7 @@ class _Ports:
             inside = await self._open_client().ws_connect(
                 target.url,
                 protocols=[name.strip() for name in offered if name.strip()],
-                headers=request_headers(request, target.prefix),
+                headers=_headers(request, target),
                 max_msg_size=MAX_MESSAGE,
             )
         except aiohttp.WSServerHandshakeError as error:
@@ -247,6 +280,11 @@ class _Ports:
             await outside.prepare(request)
             await relay(outside, inside)
         return outside
+
+
+def _headers(request: web.Request, target: _Target) -> CIMultiDict[str]:
+    headers = request_headers(request, target.prefix)
+    return as_from_inside(headers, target.port) if target.is_devtools else headers
 
 
 def _is_from_page(request: web.Request) -> bool:

@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 
 __all__ = ["HANDLERS"]
 
+
+def _browser(name: str) -> Handler:
+    """Return a handler of `browser`, which is imported when it is called first: few services are
+    asked for a browser.
+    """
+
+    async def handle(context: ToolContext, arguments: Arguments) -> str:
+        from agentbay_local.tools import browser
+
+        handler: Handler = getattr(browser, name)
+        return await handler(context, arguments)
+
+    return handle
+
+
 HANDLERS: dict[str, Handler] = {
     "shell": shell.shell,
     "create_directory": filesystem.create_directory,
@@ -35,4 +50,18 @@ HANDLERS: dict[str, Handler] = {
     "get_metrics": metrics.get_metrics,
     "oss_upload_annon": storage.oss_upload_annon,
     "oss_download_annon": storage.oss_download_annon,
+    "page_use_navigate": _browser("navigate"),
+    "page_use_screenshot": _browser("screenshot"),
+    "page_use_act": _browser("act"),
+    "page_use_act_async": _browser("start_act"),
+    "page_use_get_act_result": _browser("act_result"),
+    "page_use_observe": _browser("observe"),
+    "page_use_observe_async": _browser("start_observe"),
+    "page_use_get_observe_result": _browser("task_result"),
+    "page_use_extract": _browser("extract"),
+    "page_use_extract_async": _browser("start_extract"),
+    "page_use_get_extract_result": _browser("task_result"),
+    "page_use_login": _browser("login"),
+    "page_use_close_session": _browser("close_session"),
+    "stopChrome": _browser("stop"),
 }

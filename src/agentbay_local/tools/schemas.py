@@ -23,6 +23,8 @@ COMMANDS = frozenset({"shell", "run_code"})
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 0}
 _FLAG = {"type": "boolean"}
+_TEXT_MAP = {"type": "object", "additionalProperties": _TEXT}
+_PAGE = {"context_id": _NUMBER, "page_id": _TEXT}
 _TEXTS = {"type": "array", "items": _TEXT}
 _EDITS = {
     "type": "array",
@@ -61,6 +63,35 @@ def _storage_tool(name: str, description: str) -> Tool:
     return _tool("wuying_oss", name, description, "url", "path", url=_TEXT, path=_TEXT)
 
 
+def _page_tool(name: str, description: str, *required: str, **arguments: Any) -> Tool:
+    return _tool("wuying_browseruse", f"page_use_{name}", description, *required, **arguments)
+
+
+def _with_task(name: str, description: str, instruction: str, **more: Any) -> tuple[Tool, ...]:
+    """Return a tool, the one that starts it as a task, and the one for the result of the task."""
+    arguments = {
+        instruction: _TEXT,
+        "selector": _TEXT,
+        "use_vision": _FLAG,
+        "timeout": _NUMBER,
+        "trace_id": _TEXT,
+        **_PAGE,
+        **more,
+    }
+    return (
+        _page_tool(name, description, instruction, **arguments),
+        _page_tool(
+            f"{name}_async",
+            f"{description} Answer with the id of a task.",
+            instruction,
+            **arguments,
+        ),
+        _page_tool(
+            f"get_{name}_result", "Get the result of such a task.", "task_id", task_id=_TEXT
+        ),
+    )
+
+
 _BY_FEATURE: Mapping[Feature, tuple[Tool, ...]] = {
     "shell": (
         _tool(
@@ -71,7 +102,7 @@ _BY_FEATURE: Mapping[Feature, tuple[Tool, ...]] = {
             command=_TEXT,
             timeout_ms={**_NUMBER, "default": 50_000},
             cwd=_TEXT,
-            envs={"type": "object", "additionalProperties": _TEXT},
+            envs=_TEXT_MAP,
         ),
         _file_tool("create_directory", "Create a directory and its parents.", "path", path=_TEXT),
         _file_tool("delete_file", "Delete a file.", "path", path=_TEXT),
@@ -155,6 +186,41 @@ _BY_FEATURE: Mapping[Feature, tuple[Tool, ...]] = {
             language={**_TEXT, "description": "python or javascript"},
             timeout_s={**_NUMBER, "default": 60},
         ),
+    ),
+    "browser": (
+        _page_tool("navigate", "Open a URL in the visible page.", "url", url=_TEXT),
+        _page_tool(
+            "screenshot",
+            "Take a picture of a page; answer with a PNG as a data URL.",
+            **_PAGE,
+            full_page={**_FLAG, "default": True},
+            quality=_NUMBER,
+            clip={
+                "type": "object",
+                "properties": {name: _NUMBER for name in ("x", "y", "width", "height")},
+            },
+            timeout=_NUMBER,
+        ),
+        *_with_task("act", "Do something on a page, in words.", "action", variables=_TEXT_MAP),
+        *_with_task("observe", "Find elements of a page, in words.", "instruction"),
+        *_with_task(
+            "extract",
+            "Read a page into a value that fits a JSON schema.",
+            "instruction",
+            field_schema=_TEXT,
+            use_text_extract=_FLAG,
+            max_page=_NUMBER,
+        ),
+        _page_tool(
+            "login",
+            "Log in to a page.",
+            "login_config",
+            login_config=_TEXT,
+            use_vision=_FLAG,
+            **_PAGE,
+        ),
+        _page_tool("close_session", "Forget the tasks of these tools; the browser stays."),
+        _tool("wuying_cdp_mcp_server", "stopChrome", "Stop the browser."),
     ),
 }
 

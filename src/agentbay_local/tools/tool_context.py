@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
+    from agentbay_local.browser.browsers import Browsers
     from agentbay_local.code import Kernels
     from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.tools.tool_state import ToolState
@@ -23,9 +24,11 @@ class ToolContext:
         sandbox: Its live sandbox.
         state: Variables and watched paths, kept between calls.
         kernels: Run code in the session.
+        browsers: Start and end its browser.
     """
 
     session_id: str
     sandbox: Sandbox
     state: ToolState
     kernels: Kernels
+    browsers: Browsers

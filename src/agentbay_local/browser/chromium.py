@@ -1,0 +1,231 @@
+"""One running Chromium: start it in a session's sandbox, notice its end, let it end in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import socket
+from typing import TYPE_CHECKING
+
+from agentbay_local.browser.devtools import DevTools, DevToolsError
+from agentbay_local.sandbox.errors import SandboxError, SandboxGone, SandboxOSError
+from agentbay_local.sandbox.host.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentbay_local.browser.options import BrowserOptions
+    from agentbay_local.sandbox.base import Sandbox
+    from agentbay_local.sandbox.host.spawned_process import SpawnedProcess
+
+__all__ = ["BrowserStartError", "Chromium"]
+
+_log = logging.getLogger(__name__)
+
+START_WITHIN = 30.0
+"""Seconds from the start of the program until its DevTools listen."""
+
+END_WITHIN = 10.0
+"""Seconds for writing the profile and ending, before the program is killed."""
+
+_PROGRAMS = (
+    "/usr/lib/chromium/chromium",
+    "/usr/lib/chromium-browser/chromium-browser",
+    "/usr/bin/chromium-browser",
+    "/opt/google/chrome/chrome",
+    "/usr/bin/google-chrome",
+)
+# The pipe of the DevTools is the pair of descriptors 3 and 4. A lock that a killed browser, or that
+# of another session, has left would keep this one from starting.
+_SCRIPT = f"""
+for program in {" ".join(_PROGRAMS)}; do [ -x "$program" ] && break; done
+rm -f "$1/SingletonLock" "$1/SingletonCookie" "$1/SingletonSocket"
+shift
+[ -n "$STEALTH" ] && set -- "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
+(KHTML, like Gecko) Chrome/$("$program" --product-version | cut -d. -f1).0.0.0 Safari/537.36" "$@"
+exec "$program" ${{http_proxy:+"--proxy-server=$http_proxy"}} "$@" >/dev/null
+"""
+_LISTENING = re.compile(
+    r"DevTools listening on ws://[^/\s]{1,100}:(\d{1,5})(/devtools/browser/[\w-]{1,100})\s"
+)
+_OUTPUT_KEPT = 4096
+_REASON_KEPT = 500
+_MOST_EXTENSIONS = 50
+
+# Chromium writes cookies every 30 seconds, and at once after this number of changes.
+_CHANGES_WRITTEN = 512
+_FLUSH_COOKIE = {"name": "flush", "value": "1", "url": "http://flush.invalid/"}
+
+
+class BrowserStartError(SandboxError):
+    """The browser of a session does not start; the text says why."""
+
+
+class Chromium:
+    """A running browser. Make it with `start`.
+
+    Args:
+        sandbox: The session's sandbox.
+        process: The browser's process.
+        sock: The service's end of its DevTools pipe.
+
+    Attributes:
+        devtools: The conversation with it.
+        port: The port of its DevTools inside the session.
+        path: The path of its WebSocket there.
+        end: Why it has ended; empty while it runs.
+    """
+
+    def __init__(self, sandbox: Sandbox, process: SpawnedProcess, sock: socket.socket) -> None:
+        self._sandbox = sandbox
+        self._process = process
+        self._output = ""
+        self._listening: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.port, self.path, self.end = 0, "", ""
+        self.devtools = DevTools(sock, process.kill)
+        self._tasks = (
+            asyncio.create_task(self._read_output()),
+            asyncio.create_task(self._watch_exit()),
+        )
+
+    @classmethod
+    async def start(
+        cls, sandbox: Sandbox, options: BrowserOptions, variables: Mapping[str, str]
+    ) -> Chromium:
+        """Start a browser, and wait until its DevTools listen.
+
+        Raises:
+            BrowserStartError: It does not start; the text has what it wrote.
+            SandboxError: The session has ended or is paused.
+        """
+        extensions = await _find_extensions(sandbox, options.extensions)
+        command = options.command(extensions)
+        stealth = "1" if options.stealth and not options.user_agent else ""
+        ours, theirs = socket.socketpair()
+        try:
+            process = await sandbox.spawn(
+                ["/bin/sh", "-c", _SCRIPT, "sh", options.profile, *command],
+                env={**variables, "STEALTH": stealth},
+                fds=[theirs.fileno(), theirs.fileno()],
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        process.stdin.close()
+        browser = cls(sandbox, process, ours)
+        try:
+            await browser._wait_ready()
+            if options.viewport is not None:
+                await browser._fit_viewport(options.viewport)
+        except BaseException as error:
+            await browser.close()
+            if isinstance(error, DevToolsError):
+                raise browser._start_error(str(error)) from error
+            raise
+        return browser
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs, as far as is known."""
+        return not self.end and not self._process.exited
+
+    async def flush(self) -> None:
+        """Let it write its cookies to its profile now.
+
+        There is no command for that; what counts is the number of changes, even of one cookie that
+        comes and goes. It expires at once, should it be left.
+        """
+        soon = {**_FLUSH_COOKIE, "expires": _now() + 5}
+        changes = [soon, {**_FLUSH_COOKIE, "expires": 1}] * (_CHANGES_WRITTEN // 2)
+        await self.devtools.call("Storage.setCookies", {"cookies": changes})
+
+    async def close(self, *, graceful: bool = False) -> None:
+        """End it, and wait for its end. Idempotent.
+
+        Args:
+            graceful: Let it write its profile first.
+        """
+        if graceful and self.is_alive:
+            with contextlib.suppress(SandboxError):
+                await self.devtools.call("Browser.close", within=END_WITHIN)
+                await asyncio.wait_for(self._process.wait(), END_WITHIN)
+        self.devtools.close()
+        await self._process.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _wait_ready(self) -> None:
+        await asyncio.wait([self._listening], timeout=START_WITHIN)
+        if self._listening.done() and self._listening.result():
+            await self.devtools.call("Browser.getVersion", within=START_WITHIN)
+            return
+        if not self._listening.done():
+            raise self._start_error(f"its DevTools did not listen within {START_WITHIN:g} seconds")
+        raise self._start_error(self.end)
+
+    def _start_error(self, reason: str) -> BrowserStartError:
+        lines = [line for line in self._output.splitlines() if line and "dbus" not in line]
+        written = "\n".join(lines)[-_REASON_KEPT:].strip()
+        text = f"the browser does not start: {reason.rstrip('.')}"
+        return BrowserStartError(f"{text}; it wrote: {written}" if written else text)
+
+    async def _fit_viewport(self, viewport: tuple[int, int]) -> None:
+        """Give the page the size that was asked for, which was that of its window so far."""
+        targets = await self.devtools.call("Target.getTargets")
+        pages = [one for one in targets.get("targetInfos", []) if one.get("type") == "page"]
+        if pages:
+            window = await self.devtools.call(
+                "Browser.getWindowForTarget", {"targetId": pages[0].get("targetId")}
+            )
+            await self.devtools.call(
+                "Browser.setContentsSize",
+                {"windowId": window.get("windowId"), "width": viewport[0], "height": viewport[1]},
+            )
+
+    async def _read_output(self) -> None:
+        """Find the address of the DevTools in what it writes, and keep the end of that."""
+        turns = Turns()
+        with contextlib.suppress(SandboxError):
+            while data := await turns.wait_for(self._process.stderr.read()):
+                self._output = (self._output + data.decode("utf-8", "replace"))[-_OUTPUT_KEPT:]
+                found = None if self._listening.done() else _LISTENING.search(self._output)
+                if found is not None:
+                    self.port, self.path = int(found[1]), found[2]
+                    self._listening.set_result(True)
+                await turns.rest_if_due()
+
+    async def _watch_exit(self) -> None:
+        try:
+            code = await self._process.wait()
+            self.end = f"it ended with exit code {code}"
+            if self._sandbox.excess:
+                self.end += f"; {self._sandbox.excess.rstrip('.')}"
+        except SandboxGone as gone:
+            self.end = str(gone)
+        if not self._listening.done():
+            self._listening.set_result(False)
+        self.devtools.close(self.end)
+        await self._process.close()
+
+
+async def _find_extensions(sandbox: Sandbox, directory: str) -> Sequence[str]:
+    """Return the directories of extensions; an extension has a manifest."""
+    found = []
+    try:
+        for entry in (await sandbox.list(directory))[:_MOST_EXTENSIONS]:
+            if entry.is_dir and "," not in entry.path:
+                with contextlib.suppress(SandboxOSError):
+                    await sandbox.stat(f"{entry.path}/manifest.json")
+                    found.append(entry.path)
+    except SandboxOSError:
+        return []  # there is no such directory
+    return found
+
+
+def _now() -> float:
+    import time
+
+    return time.time()

@@ -1,0 +1,248 @@
+"""The options of a browser, and the command line of Chromium that they become."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from agentbay_local.protocol.errors import invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["PROFILE", "BrowserOptions", "parse_options"]
+
+PROFILE = "/tmp/agentbay_browser"  # noqa: S108 - a path of the session
+"""The directory of a browser's profile, where clients attach the context that keeps it."""
+
+EXTENSIONS = "/tmp/extensions/"  # noqa: S108 - a path of the session
+
+_NAME = "BrowserOption"
+_MOST_ARGUMENTS = 100
+_LONGEST = 4096
+_LARGEST_SIZE = 8192
+_BROWSERS = ("chrome", "chromium")
+# The service needs these as it sets them, to reach the browser and to keep its profile.
+_OWN = ("headless", "remote-debugging-", "user-data-dir", "no-sandbox", "proxy-server")
+
+_FIXED = (
+    "--headless=new",
+    # The session is the sandbox: it permits no namespaces, of which Chromium would make its own.
+    "--no-sandbox",
+    # /dev/shm of a session is small; its /tmp counts as disk space.
+    "--disable-dev-shm-usage",
+    "--remote-debugging-port=0",
+    "--remote-debugging-pipe",
+    "--no-first-run",
+    "--no-default-browser-check",
+    # A profile must open in another session, so its cookies cannot need a key ring of this one.
+    "--password-store=basic",
+    "--use-mock-keychain",
+    # Nothing that is sent without being asked for, to hosts that a session cannot reach anyway.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--disable-breakpad",
+    "--metrics-recording-only",
+    "--no-pings",
+    # Pages in the background go on, since nobody looks at the one in front.
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+)
+
+
+@attrs.frozen
+class BrowserOptions:
+    """The options of one start.
+
+    Attributes:
+        profile: The directory of the profile in the session.
+        user_agent: The user agent header, and `navigator.userAgent`.
+        language: The first language that pages are asked for.
+        viewport: Width and height of a page, in pixels.
+        screen: Width and height of the screen, in pixels.
+        arguments: More arguments of the command line.
+        url: The first page.
+        proxy: The address of a proxy in the session; None for that of the session, if any.
+        extensions: A directory whose subdirectories are extensions.
+        stealth: Do not tell pages that a program controls the browser.
+    """
+
+    profile: str = PROFILE
+    user_agent: str | None = None
+    language: str | None = None
+    viewport: tuple[int, int] | None = None
+    screen: tuple[int, int] | None = None
+    arguments: tuple[str, ...] = ()
+    url: str = "about:blank"
+    proxy: str | None = None
+    extensions: str = EXTENSIONS
+    stealth: bool = False
+
+    def command(self, extensions: Sequence[str] = ()) -> list[str]:
+        """Return the arguments of Chromium; the last of two equal ones counts.
+
+        Example:
+            >>> BrowserOptions(viewport=(800, 600)).command()[-2:]
+            ['--window-size=800,600', 'about:blank']
+        """
+        found = [*self.arguments, *_FIXED, f"--user-data-dir={self.profile}"]
+        if self.user_agent:
+            found.append(f"--user-agent={self.user_agent}")
+        if self.language:
+            found += [f"--lang={self.language}", f"--accept-lang={self.language}"]
+        if self.stealth:
+            found.append("--disable-blink-features=AutomationControlled")
+        if extensions:
+            found.append(f"--load-extension={','.join(extensions)}")
+        if self.proxy:
+            found.append(f"--proxy-server={self.proxy}")
+        if self.screen:
+            found.append(f"--screen-info={{{_size(self.screen, 'x')}}}")
+        if self.viewport:
+            found.append(f"--window-size={_size(self.viewport, ',')}")
+        return [*found, self.url]
+
+
+def _size(size: tuple[int, int], mark: str) -> str:
+    return f"{size[0]}{mark}{size[1]}"
+
+
+def parse_options(values: Mapping[str, Any], profile: str) -> BrowserOptions:
+    """Return the options of a request.
+
+    Options that only the cloud's service can carry out, such as solving captchas, have no effect:
+    official clients send them always.
+
+    Args:
+        values: The JSON object of the protocol.
+        profile: The checked path of the profile.
+
+    Raises:
+        ApiError: An option has a wrong value, or asks for a proxy of the cloud.
+    """
+    _check_browser(values.get("browserType"))
+    fingerprint = _fingerprint(values)
+    return BrowserOptions(
+        profile=profile,
+        user_agent=_text(values, "userAgent") or fingerprint.get("userAgent"),
+        language=fingerprint.get("language"),
+        viewport=_read_size(values, "viewport"),
+        screen=_read_size(values, "screen") or fingerprint.get("screen"),
+        arguments=_arguments(values),
+        url=_url(values),
+        proxy=_proxy(values),
+        extensions=_text(values, "extensionPath") or EXTENSIONS,
+        stealth=values.get("useStealth") is True or bool(fingerprint),
+    )
+
+
+def _wrong(option: str, why: str) -> Exception:
+    return invalid(_NAME, f"{option} {why}")
+
+
+def _check_browser(kind: object) -> None:
+    if kind is not None and kind not in _BROWSERS:
+        raise _wrong("browserType", f"must be 'chrome' or 'chromium', not {kind!r:.40}.")
+
+
+def _text(values: Mapping[str, Any], option: str) -> str | None:
+    text = values.get(option)
+    if text is None or text == "":
+        return None
+    if not isinstance(text, str) or len(text) > _LONGEST or not text.isprintable():
+        raise _wrong(option, f"must be printable text of at most {_LONGEST} characters.")
+    return text
+
+
+def _read_size(values: Mapping[str, Any], option: str) -> tuple[int, int] | None:
+    size = values.get(option)
+    if size is None:
+        return None
+    sides = (size.get("width"), size.get("height")) if isinstance(size, dict) else ()
+    if not sides or not all(
+        isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= _LARGEST_SIZE
+        for side in sides
+    ):
+        raise _wrong(option, f"must have a width and a height from 1 to {_LARGEST_SIZE}.")
+    return sides[0], sides[1]
+
+
+def _arguments(values: Mapping[str, Any]) -> tuple[str, ...]:
+    given = values.get("cmdArgs")
+    if given is None:
+        return ()
+    if not isinstance(given, list) or len(given) > _MOST_ARGUMENTS:
+        raise _wrong("cmdArgs", f"must be a list of at most {_MOST_ARGUMENTS} arguments.")
+    for one in given:
+        if not isinstance(one, str) or len(one) > _LONGEST or not one.isprintable():
+            raise _wrong("cmdArgs", f"must be printable texts of at most {_LONGEST} characters.")
+        if not one.startswith("--"):
+            raise _wrong("cmdArgs", f"must begin with '--', not {one!r:.80}.")
+    return tuple(one for one in given if not one[2:].startswith(_OWN))
+
+
+def _url(values: Mapping[str, Any]) -> str:
+    url = _text(values, "defaultNavigateUrl")
+    if url is None:
+        return "about:blank"
+    if not urlsplit(url).scheme:
+        raise _wrong("defaultNavigateUrl", f"must be a URL with a scheme, not {url!r:.80}.")
+    return url
+
+
+def _proxy(values: Mapping[str, Any]) -> str | None:
+    proxies = values.get("proxies")
+    if not proxies:
+        return None
+    if not isinstance(proxies, list) or len(proxies) > 1 or not isinstance(proxies[0], dict):
+        raise _wrong("proxies", "must be a list of one proxy.")
+    kind = proxies[0].get("type")
+    if kind != "custom":
+        raise _wrong(
+            "proxies",
+            f"must be of type 'custom' here, not {kind!r:.40}: the addresses of the others belong "
+            "to the cloud service.",
+        )
+    if proxies[0].get("username") or proxies[0].get("password"):
+        raise _wrong("proxies", "with a user name need the cloud service.")
+    server = _text(proxies[0], "server")
+    if server is None:
+        raise _wrong("proxies", "must have a server.")
+    return server
+
+
+def _fingerprint(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Chromium can take over from a fingerprint: user agent, language, screen."""
+    locales = values.get("fingerprint")
+    wanted = locales.get("locales") if isinstance(locales, dict) else None
+    found: dict[str, Any] = {}
+    if isinstance(wanted, list) and wanted and isinstance(wanted[0], str):
+        found["language"] = _text({"locales": wanted[0]}, "locales")
+    raw = _text_of_any_length(values.get("fingerprintRawData"))
+    return {**found, **_read_raw(raw)} if raw else found
+
+
+def _text_of_any_length(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _read_raw(raw: str) -> dict[str, Any]:
+    try:
+        data = json.loads(base64.b64decode(raw, validate=True))
+        inner = data.get("fingerprint", data)
+        navigator, screen = inner.get("navigator", {}), inner.get("screen", {})
+        fields = {
+            "userAgent": _text(navigator, "userAgent"),
+            "language": _text(navigator, "language"),
+            "screen": _read_size({"screen": screen}, "screen") if screen else None,
+        }
+    except (ValueError, AttributeError, RecursionError):
+        raise _wrong("fingerprintRawData", "must be a JSON object in base64.") from None
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,235 @@
+"""What the service does with the pages of a browser, by the DevTools protocol."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from agentbay_local.browser.devtools import DevToolsError
+from agentbay_local.protocol.arguments import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agentbay_local.browser.devtools import DevTools
+
+__all__ = ["Page", "PageTarget", "list_pages", "open_page"]
+
+LOADED_WITHIN = 60.0
+"""Seconds for a page to load, and for one step on it."""
+
+_TALLEST = 16_384
+# Characters of a page's text, and of its HTML, that a model gets.
+_LONGEST_TEXT = 100_000
+_LONGEST_SHOWN = 2000
+
+_LOADED = """new Promise(done => document.readyState === "complete" ? done(true)
+    : addEventListener("load", () => done(true)))"""
+_LOOK = """(longest => ({url: location.href, title: document.title,
+    text: (document.body ? document.body.innerText : "").slice(0, longest),
+    html: document.documentElement.outerHTML.slice(0, longest)}))"""
+_FIND = """const found = document.querySelector(selector);
+    if (!found) throw new Error("no element matches " + selector);
+    found.scrollIntoView({block: "center"});"""
+_CLICK = f"(selector => {{{_FIND} found.click(); return true;}})"
+_FILL = f"""((selector, text) => {{{_FIND} found.focus();
+    const owner = Object.getPrototypeOf(found);
+    const property = Object.getOwnPropertyDescriptor(owner, "value");
+    if (property && property.set) property.set.call(found, text); else found.textContent = text;
+    for (const name of ["input", "change"]) found.dispatchEvent(new Event(name, {{bubbles: true}}));
+    return true;}})"""
+
+
+@attrs.frozen
+class PageTarget:
+    """A page that is open, as the browser lists it."""
+
+    id: str
+    url: str
+    title: str
+
+
+async def list_pages(devtools: DevTools) -> list[PageTarget]:
+    """Return the open pages.
+
+    Raises:
+        DevToolsError: The browser does not answer, or not with a list.
+    """
+    answer = await devtools.call("Target.getTargets")
+    found = answer.get("targetInfos")
+    if not isinstance(found, list):
+        raise DevToolsError("the browser did not list its pages")
+    pages = [one for one in found if isinstance(one, dict) and one.get("type") == "page"]
+    return [
+        PageTarget(*(f"{one.get(name, '')!s:.{_LONGEST_SHOWN}}" for name in _TARGET_FIELDS))
+        for one in pages
+    ]
+
+
+_TARGET_FIELDS = ("targetId", "url", "title")
+
+
+class Page:
+    """One page, while `open_page` holds it.
+
+    Args:
+        devtools: The conversation with the browser.
+        session: Id of the DevTools session of the page.
+    """
+
+    def __init__(self, devtools: DevTools, session: str) -> None:
+        self._devtools = devtools
+        self._session = session
+
+    async def navigate(self, url: str) -> None:
+        """Open a URL and wait until it has loaded.
+
+        Raises:
+            ToolError: It cannot be opened; the text is the browser's.
+        """
+        answer = await self._call("Page.navigate", {"url": url}, LOADED_WITHIN)
+        if answer.get("errorText"):
+            raise ToolError(f"{answer['errorText']!s:.200} at {url:.500}")
+        await self._evaluate(_LOADED, LOADED_WITHIN)
+
+    async def screenshot(
+        self, *, full_page: bool, clip: dict[str, float] | None, within: float
+    ) -> str:
+        """Return a PNG in base64.
+
+        Args:
+            full_page: Take all of the page, and not only what is visible.
+            clip: The part of the page: x, y, width and height.
+            within: Seconds it may take.
+        """
+        if clip is None and full_page:
+            clip = await self._whole_page()
+        parameters: dict[str, Any] = {"format": "png", "captureBeyondViewport": clip is not None}
+        if clip is not None:
+            parameters["clip"] = {**clip, "scale": 1}
+        answer = await self._call("Page.captureScreenshot", parameters, within)
+        data = answer.get("data")
+        if not isinstance(data, str):
+            raise DevToolsError("the browser gave no picture")
+        return data
+
+    async def look(self) -> dict[str, str]:
+        """Return the page's ``url``, ``title``, ``text`` and ``html``, the long ones cut."""
+        found = await self._evaluate(f"{_LOOK}({_LONGEST_TEXT})")
+        if not isinstance(found, dict):
+            raise DevToolsError("the browser did not describe the page")
+        return {name: str(found.get(name, "")) for name in ("url", "title", "text", "html")}
+
+    async def click(self, selector: str) -> None:
+        """Click the first element that matches a CSS selector.
+
+        Raises:
+            ToolError: There is none.
+        """
+        await self._evaluate(f"{_CLICK}({json.dumps(selector)})")
+
+    async def fill(self, selector: str, text: str) -> None:
+        """Put a text into the first element that matches a CSS selector.
+
+        Raises:
+            ToolError: There is none.
+        """
+        await self._evaluate(f"{_FILL}({json.dumps(selector)}, {json.dumps(text)})")
+
+    async def press(self, key: str) -> None:
+        """Press a key, such as ``"Enter"``, where the focus is."""
+        code, text = _KEYS.get(key, (0, key))
+        if len(text) > 1:
+            raise ToolError(f"no key is called {key!r:.40}; use one of {', '.join(_KEYS)}")
+        event = {"key": key, "windowsVirtualKeyCode": code, "text": text}
+        await self._call("Input.dispatchKeyEvent", {"type": "keyDown", **event})
+        await self._call("Input.dispatchKeyEvent", {"type": "keyUp", "key": key})
+
+    async def wait_loaded(self) -> None:
+        """Wait until the page that an action may have opened has loaded."""
+        await self._evaluate(_LOADED, LOADED_WITHIN)
+
+    async def _whole_page(self) -> dict[str, float] | None:
+        answer = await self._call("Page.getLayoutMetrics")
+        size = answer.get("cssContentSize")
+        width, height = (
+            (size.get("width"), size.get("height")) if isinstance(size, dict) else (0, 0)
+        )
+        if not (isinstance(width, (int, float)) and isinstance(height, (int, float))):
+            raise DevToolsError("the browser did not tell the size of the page")
+        return {"x": 0, "y": 0, "width": min(width, _TALLEST), "height": min(height, _TALLEST)}
+
+    async def _evaluate(self, expression: str, within: float = LOADED_WITHIN) -> Any:
+        """Return the value of an expression on the page."""
+        answer = await self._call(
+            "Runtime.evaluate",
+            {"expression": expression, "returnByValue": True, "awaitPromise": True},
+            within,
+        )
+        thrown = answer.get("exceptionDetails")
+        if isinstance(thrown, dict):
+            raised = thrown.get("exception")
+            text = raised.get("description") if isinstance(raised, dict) else thrown.get("text")
+            raise ToolError(f"{text!s:.300}".splitlines()[0].removeprefix("Error: "))
+        result = answer.get("result")
+        return result.get("value") if isinstance(result, dict) else None
+
+    async def _call(
+        self, method: str, parameters: dict[str, Any] | None = None, within: float = LOADED_WITHIN
+    ) -> dict[str, Any]:
+        return await self._devtools.call(method, parameters, session=self._session, within=within)
+
+
+_KEYS = {
+    "Enter": (13, "\r"),
+    "Tab": (9, ""),
+    "Escape": (27, ""),
+    "Backspace": (8, ""),
+    "ArrowUp": (38, ""),
+    "ArrowDown": (40, ""),
+    "ArrowLeft": (37, ""),
+    "ArrowRight": (39, ""),
+}
+
+
+@asynccontextmanager
+async def open_page(devtools: DevTools, page_id: str | None = None) -> AsyncIterator[Page]:
+    """Attach to a page for the block.
+
+    Args:
+        devtools: The conversation with the browser.
+        page_id: The id of its target; None takes the visible one, and opens one if there is none.
+
+    Raises:
+        ToolError: There is no such page.
+        DevToolsError: The browser does not answer, or refuses.
+    """
+    pages = await list_pages(devtools)
+    ids = [page.id for page in pages]
+    if page_id is not None and page_id not in ids:
+        raise ToolError(f"the browser has no page {page_id!r:.80}; it may have been closed")
+    if page_id is None and not ids:
+        created = await devtools.call("Target.createTarget", {"url": "about:blank"})
+        ids = [str(created.get("targetId", ""))]
+    for number, one in enumerate([page_id] if page_id is not None else ids, 1):
+        session = await _attach(devtools, one)
+        try:
+            page = Page(devtools, session)
+            if number == len(ids) or page_id is not None or await _is_visible(page):
+                yield page
+                return
+        finally:
+            with suppress(DevToolsError):  # the page may have been closed meanwhile
+                await devtools.call("Target.detachFromTarget", {"sessionId": session})
+
+
+async def _attach(devtools: DevTools, page_id: str) -> str:
+    answer = await devtools.call("Target.attachToTarget", {"targetId": page_id, "flatten": True})
+    return str(answer.get("sessionId", ""))
+
+
+async def _is_visible(page: Page) -> bool:
+    return await page._evaluate("document.visibilityState") == "visible"
