@@ -260,12 +260,20 @@ def _new_loop() -> AbstractEventLoop:
 
 def _in_running_loop() -> bool:
     import asyncio
+    from inspect import currentframe
 
     try:
-        asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
     except RuntimeError:
         return False
-    return True
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        return True  # one that is written in C has no frames
+    # Playwright's blocking API runs its loop in a greenlet of its own: that counts as running, but
+    # it is not on this stack, so a call blocks nothing.
+    frame, code = currentframe(), asyncio.BaseEventLoop.run_forever.__code__
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _in_notebook() -> bool:

@@ -40,7 +40,7 @@ from agentbay_local.tools.tool_state import ToolState, ToolStates
 from agentbay_local.urls import LINK_SUFFIX, is_link_host, overview_url
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from agentbay_local.browser.model import BrowserModel
@@ -219,12 +219,7 @@ class Server:
         )
         code = Kernels(sandboxes.get)
         sandboxes.on_close(code.close)
-        browsers = Browsers(
-            sandboxes.get,
-            lambda session_id: tool_states[session_id].env if session_id in tool_states else {},
-            lambda session_id: bool(store.bindings.of(session_id)),
-            self._settings.browser_model,
-        )
+        browsers = _browsers(sandboxes, tool_states, store, self._settings.browser_model)
         sandboxes.on_close(browsers.close)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
         self._stack.push_async_callback(_bounded, code.close_all, "code kernels")
@@ -302,6 +297,19 @@ class Server:
             with socket.socket(fileno=os.dup(one.fileno())) as raw:
                 raw.listen(_BACKLOG)
         return listening
+
+
+def _browsers(
+    sandboxes: Sandboxes, tool_states: ToolStates, store: Store, model: BrowserModel | None
+) -> Browsers:
+    def variables(session_id: str) -> Mapping[str, str]:
+        state = tool_states.get(session_id)
+        return {} if state is None else state.env
+
+    def keeps_files(session_id: str) -> bool:
+        return bool(store.bindings.of(session_id))
+
+    return Browsers(sandboxes.get, variables, keeps_files, model)
 
 
 async def _recover(state: ServiceState, home: Home) -> None:

@@ -7,11 +7,14 @@ import contextlib
 import logging
 import re
 import socket
+import time
 from typing import TYPE_CHECKING
 
 from agentbay_local.browser.devtools import DevTools, DevToolsError
+from agentbay_local.browser.pages import list_pages
 from agentbay_local.sandbox.errors import SandboxError, SandboxGone, SandboxOSError
 from agentbay_local.sandbox.host.turns import Turns
+from agentbay_local.sandbox.values import HOME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +33,8 @@ START_WITHIN = 30.0
 END_WITHIN = 10.0
 """Seconds for writing the profile and ending, before the program is killed."""
 
+# Seconds for writing cookies, before they are read as they are; and how often that is checked.
+_FLUSH_WITHIN, _FLUSH_CHECKS = 5.0, 250
 _PROGRAMS = (
     "/usr/lib/chromium/chromium",
     "/usr/lib/chromium-browser/chromium-browser",
@@ -70,6 +75,7 @@ class Chromium:
         sandbox: The session's sandbox.
         process: The browser's process.
         sock: The service's end of its DevTools pipe.
+        profile: The directory of its profile.
 
     Attributes:
         devtools: The conversation with it.
@@ -78,10 +84,14 @@ class Chromium:
         end: Why it has ended; empty while it runs.
     """
 
-    def __init__(self, sandbox: Sandbox, process: SpawnedProcess, sock: socket.socket) -> None:
+    def __init__(
+        self, sandbox: Sandbox, process: SpawnedProcess, sock: socket.socket, profile: str
+    ) -> None:
         self._sandbox = sandbox
         self._process = process
+        self._cookies = f"{profile}/Default/Cookies"
         self._output = ""
+        self._excess = sandbox.excess
         self._listening: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.port, self.path, self.end = 0, "", ""
         self.devtools = DevTools(sock, process.kill)
@@ -116,11 +126,15 @@ class Chromium:
         finally:
             theirs.close()
         process.stdin.close()
-        browser = cls(sandbox, process, ours)
+        browser = cls(sandbox, process, ours, options.profile)
         try:
             await browser._wait_ready()
-            if options.viewport is not None:
-                await browser._fit_viewport(options.viewport)
+            await browser._fit_viewport(options.viewport)
+            # Without it, a headless browser refuses downloads that no client has asked for.
+            await browser.devtools.call(
+                "Browser.setDownloadBehavior",
+                {"behavior": "allow", "downloadPath": f"{HOME}/Downloads"},
+            )
         except BaseException as error:
             await browser.close()
             if isinstance(error, DevToolsError):
@@ -139,9 +153,25 @@ class Chromium:
         There is no command for that; what counts is the number of changes, even of one cookie that
         comes and goes. It expires at once, should it be left.
         """
-        soon = {**_FLUSH_COOKIE, "expires": _now() + 5}
+        before = await self._stored_cookies()
+        soon = {**_FLUSH_COOKIE, "expires": time.time() + 5}
         changes = [soon, {**_FLUSH_COOKIE, "expires": 1}] * (_CHANGES_WRITTEN // 2)
         await self.devtools.call("Storage.setCookies", {"cookies": changes})
+        # It answers before it has written them.
+        for _ in range(_FLUSH_CHECKS):
+            if await self._stored_cookies() not in (before, None):
+                return
+            await asyncio.sleep(_FLUSH_WITHIN / _FLUSH_CHECKS)
+
+    async def _stored_cookies(self) -> tuple[float, int] | None:
+        """Return the state of the file of cookies; None while a change of it is under way."""
+        journal, stored = None, (0.0, 0)
+        with contextlib.suppress(SandboxOSError):
+            journal = await self._sandbox.stat(f"{self._cookies}-journal")
+        with contextlib.suppress(SandboxOSError):
+            entry = await self._sandbox.stat(self._cookies)
+            stored = entry.modified, entry.size
+        return None if journal is not None and journal.size else stored
 
     async def close(self, *, graceful: bool = False) -> None:
         """End it, and wait for its end. Idempotent.
@@ -174,11 +204,10 @@ class Chromium:
 
     async def _fit_viewport(self, viewport: tuple[int, int]) -> None:
         """Give the page the size that was asked for, which was that of its window so far."""
-        targets = await self.devtools.call("Target.getTargets")
-        pages = [one for one in targets.get("targetInfos", []) if one.get("type") == "page"]
+        pages = await list_pages(self.devtools)
         if pages:
             window = await self.devtools.call(
-                "Browser.getWindowForTarget", {"targetId": pages[0].get("targetId")}
+                "Browser.getWindowForTarget", {"targetId": pages[0].id}
             )
             await self.devtools.call(
                 "Browser.setContentsSize",
@@ -201,7 +230,7 @@ class Chromium:
         try:
             code = await self._process.wait()
             self.end = f"it ended with exit code {code}"
-            if self._sandbox.excess:
+            if self._sandbox.excess != self._excess:
                 self.end += f"; {self._sandbox.excess.rstrip('.')}"
         except SandboxGone as gone:
             self.end = str(gone)
@@ -223,9 +252,3 @@ async def _find_extensions(sandbox: Sandbox, directory: str) -> Sequence[str]:
     except SandboxOSError:
         return []  # there is no such directory
     return found
-
-
-def _now() -> float:
-    import time
-
-    return time.time()

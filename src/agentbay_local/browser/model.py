@@ -72,13 +72,12 @@ class BrowserTask:
     selector: str | None = None
 
 
-async def ask_model(model: BrowserModel | None, tool: str, task: BrowserTask) -> object:
+async def ask_model(model: BrowserModel, task: BrowserTask) -> object:
     """Return what the model says to a task.
 
     Raises:
-        ToolError: There is no model, or it fails.
+        ToolError: It fails.
     """
-    model = check_model(model, tool)
     try:
         if inspect.iscoroutinefunction(model):
             return await model(task)

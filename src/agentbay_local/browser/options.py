@@ -13,6 +13,7 @@ from agentbay_local.protocol.errors import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TypeGuard
 
 __all__ = ["PROFILE", "BrowserOptions", "parse_options"]
 
@@ -42,6 +43,8 @@ _FIXED = (
     # A profile must open in another session, so its cookies cannot need a key ring of this one.
     "--password-store=basic",
     "--use-mock-keychain",
+    # Without it, a bar that warns of the argument above takes room of the first page.
+    "--test-type",
     # Nothing that is sent without being asked for, to hosts that a session cannot reach anyway.
     "--disable-background-networking",
     "--disable-component-update",
@@ -77,8 +80,8 @@ class BrowserOptions:
     profile: str = PROFILE
     user_agent: str | None = None
     language: str | None = None
-    viewport: tuple[int, int] | None = None
-    screen: tuple[int, int] | None = None
+    viewport: tuple[int, int] = (1280, 720)
+    screen: tuple[int, int] = (1920, 1080)
     arguments: tuple[str, ...] = ()
     url: str = "about:blank"
     proxy: str | None = None
@@ -103,15 +106,12 @@ class BrowserOptions:
             found.append(f"--load-extension={','.join(extensions)}")
         if self.proxy:
             found.append(f"--proxy-server={self.proxy}")
-        if self.screen:
-            found.append(f"--screen-info={{{_size(self.screen, 'x')}}}")
-        if self.viewport:
-            found.append(f"--window-size={_size(self.viewport, ',')}")
-        return [*found, self.url]
+        width, height = (max(pair) for pair in zip(self.screen, self.viewport, strict=True))
+        found.append(f"--screen-info={{{width}x{height}}}")
+        return [*found, f"--window-size={self.viewport[0]},{self.viewport[1]}", self.url]
 
 
-def _size(size: tuple[int, int], mark: str) -> str:
-    return f"{size[0]}{mark}{size[1]}"
+_DEFAULTS = BrowserOptions()
 
 
 def parse_options(values: Mapping[str, Any], profile: str) -> BrowserOptions:
@@ -133,8 +133,8 @@ def parse_options(values: Mapping[str, Any], profile: str) -> BrowserOptions:
         profile=profile,
         user_agent=_text(values, "userAgent") or fingerprint.get("userAgent"),
         language=fingerprint.get("language"),
-        viewport=_read_size(values, "viewport"),
-        screen=_read_size(values, "screen") or fingerprint.get("screen"),
+        viewport=_read_size(values, "viewport") or _DEFAULTS.viewport,
+        screen=_read_size(values, "screen") or fingerprint.get("screen") or _DEFAULTS.screen,
         arguments=_arguments(values),
         url=_url(values),
         proxy=_proxy(values),
@@ -165,13 +165,15 @@ def _read_size(values: Mapping[str, Any], option: str) -> tuple[int, int] | None
     size = values.get(option)
     if size is None:
         return None
-    sides = (size.get("width"), size.get("height")) if isinstance(size, dict) else ()
-    if not sides or not all(
-        isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= _LARGEST_SIZE
-        for side in sides
-    ):
+    sides = size if isinstance(size, dict) else {}
+    width, height = sides.get("width"), sides.get("height")
+    if not _is_length(width) or not _is_length(height):
         raise _wrong(option, f"must have a width and a height from 1 to {_LARGEST_SIZE}.")
-    return sides[0], sides[1]
+    return width, height
+
+
+def _is_length(side: object) -> TypeGuard[int]:
+    return isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= _LARGEST_SIZE
 
 
 def _arguments(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -232,4 +232,4 @@ async def _attach(devtools: DevTools, page_id: str) -> str:
 
 
 async def _is_visible(page: Page) -> bool:
-    return await page._evaluate("document.visibilityState") == "visible"
+    return bool(await page._evaluate("document.visibilityState") == "visible")

@@ -17,7 +17,8 @@ from agentbay_local.browser.pages import Page, open_page
 from agentbay_local.protocol.arguments import Arguments, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from typing import TypeGuard
 
     from agentbay_local.browser.model import Kind
     from agentbay_local.tools.tool_context import ToolContext
@@ -149,7 +150,7 @@ async def task_result(context: ToolContext, arguments: Arguments) -> str:
 async def _start(
     context: ToolContext,
     arguments: Arguments,
-    work: Callable[[ToolContext, Arguments], Awaitable[str]],
+    work: Callable[[ToolContext, Arguments], Coroutine[Any, Any, str]],
 ) -> str:
     check_model(context.browsers.model, arguments.tool)
     task_id, task = context.browsers.start_task(context.session_id, work(context, arguments))
@@ -163,10 +164,11 @@ async def _act(
     context: ToolContext, arguments: Arguments, kind: Kind, instruction: str
 ) -> list[dict[str, str]]:
     """Carry out the steps that the model says; return them without the texts, which are secrets."""
+    model = check_model(context.browsers.model, arguments.tool)
     async with _page(context, arguments) as page:
         task = await _describe(page, arguments, kind, instruction)
-        steps = _checked_steps(await ask_model(context.browsers.model, arguments.tool, task))
-        done = []
+        steps = _checked_steps(await ask_model(model, task))
+        done: list[dict[str, str]] = []
         for kind_of_step, subject, text in steps:
             try:
                 await _perform(page, kind_of_step, subject, text)
@@ -211,9 +213,9 @@ def _checked_step(step: object) -> tuple[str, str, str]:
 
 
 async def _ask(context: ToolContext, arguments: Arguments, kind: Kind, instruction: str) -> object:
+    model = check_model(context.browsers.model, arguments.tool)
     async with _page(context, arguments) as page:
-        task = await _describe(page, arguments, kind, instruction)
-        return await ask_model(context.browsers.model, arguments.tool, task)
+        return await ask_model(model, await _describe(page, arguments, kind, instruction))
 
 
 async def _describe(page: Page, arguments: Arguments, kind: Kind, instruction: str) -> BrowserTask:
@@ -257,18 +259,17 @@ def _clip(arguments: Arguments) -> dict[str, float] | None:
     clip = arguments.values.get("clip")
     if clip is None:
         return None
-    sides = [clip.get(name) for name in _CLIP] if isinstance(clip, dict) else []
-    for side in sides:
-        if (
-            isinstance(side, bool)
-            or not isinstance(side, (int, float))
-            or not 0 <= side <= _LARGEST
-        ):
-            sides = []
-            break
-    if not sides or not sides[2] or not sides[3]:
+    sides = {name: clip.get(name) for name in _CLIP} if isinstance(clip, dict) else {}
+    found: dict[str, float] = {name: side for name, side in sides.items() if _is_length(side)}
+    if len(found) != len(_CLIP) or not found["width"] or not found["height"]:
         raise arguments.wrong("clip", f"must have x, y, width and height up to {_LARGEST}")
-    return dict(zip(_CLIP, sides, strict=True))
+    return found
+
+
+def _is_length(side: object) -> TypeGuard[float]:
+    if isinstance(side, bool) or not isinstance(side, (int, float)):
+        return False
+    return 0 <= side <= _LARGEST
 
 
 def _dump(value: object) -> str:

@@ -18,9 +18,7 @@ __all__ = ["HANDLERS"]
 
 
 def _browser(name: str) -> Handler:
-    """Return a handler of `browser`, which is imported when it is called first: few services are
-    asked for a browser.
-    """
+    """Return a handler of `browser`, which is imported when it is called: it is rarely wanted."""
 
     async def handle(context: ToolContext, arguments: Arguments) -> str:
         from agentbay_local.tools import browser

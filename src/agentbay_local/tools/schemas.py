@@ -197,7 +197,7 @@ _BY_FEATURE: Mapping[Feature, tuple[Tool, ...]] = {
             quality=_NUMBER,
             clip={
                 "type": "object",
-                "properties": {name: _NUMBER for name in ("x", "y", "width", "height")},
+                "properties": dict.fromkeys(("x", "y", "width", "height"), _NUMBER),
             },
             timeout=_NUMBER,
         ),

@@ -1,0 +1,157 @@
+"""Browsers that crash, are killed, do not start, or answer what no browser would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from agentbay_async import AsyncAgentBay, BrowserOption, CreateSessionParams
+from agentbay_local import LocalService
+from agentbay_local.sandbox.base import Limits
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Desk
+
+    from agentbay_async import AsyncSession
+    from agentbay_local.images import Image
+
+
+async def _until_gone(desk: Desk, link: str) -> None:
+    """Wait until the service knows that the browser of a link has ended."""
+
+    async def is_gone() -> bool:
+        async with aiohttp.ClientSession() as http, http.get(f"{link}json/version") as answer:
+            return answer.status == 502 and "does not run" in await answer.text()
+
+    end = time.monotonic() + 30
+    while not await is_gone():
+        assert time.monotonic() < end, "the service did not notice it"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_browser_that_its_session_kills_is_started_again(desk: Desk) -> None:
+    """With the same options, at the next call."""
+    session = await desk.session()
+    first = await desk.connect(session, BrowserOption(user_agent="Mine/1.0"))
+    link = (await session.get_link("https")).unwrap()
+    closed = asyncio.Event()
+    first.on("disconnected", lambda _: closed.set())
+    await session.command.execute_command("pkill -9 chromium")
+    await asyncio.wait_for(closed.wait(), 30)
+    await _until_gone(desk, link)
+    second = await desk.playwright.chromium.connect_over_cdp(
+        await session.browser.get_endpoint_url()
+    )
+    desk.connected.append(second)
+    assert await second.contexts[0].pages[0].evaluate("navigator.userAgent") == "Mine/1.0"
+    async with aiohttp.ClientSession() as http, http.get(f"{link}json/version") as answer:
+        assert (await answer.json())["User-Agent"] == "Mine/1.0"
+
+
+async def test_a_browser_that_a_client_closes_is_started_again(desk: Desk) -> None:
+    """As one that was killed; its profile is whole."""
+    session = await desk.session()
+    browser = await desk.connect(session)
+    link = (await session.get_link("https")).unwrap()
+    await (await browser.new_browser_cdp_session()).send("Browser.close")
+    await _until_gone(desk, link)
+    assert (await desk.connect(session)).contexts[0].pages
+
+
+async def test_a_second_start_leaves_the_browser_as_it_is(desk: Desk) -> None:
+    """Several at once start one."""
+    session = await desk.session()
+    await asyncio.gather(*(session.browser.initialize() for _ in range(3)))
+    ports = {session.browser.endpoint_router_port}
+    (await session.browser.initialize(BrowserOption(user_agent="Other/1.0"))).unwrap()
+    assert ports == {session.browser.endpoint_router_port}
+    count = "pgrep -c -f -- --remote-debugging-pipe.*about:blank$"
+    assert (await session.command.execute_command(count)).output.strip() == "1"
+
+
+async def test_a_session_without_enough_memory_says_so(browser_image: Image) -> None:
+    """The kernel, or the service, kills the browser."""
+    async with (
+        LocalService(images=[browser_image], limits=Limits(memory_bytes=48 * 2**20)) as service,
+        AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
+    ):
+        params = CreateSessionParams(image_id="browser_latest")
+        session = (await bay.create(params)).unwrap()
+        answer = await session.browser.initialize()
+        assert not answer.success
+        assert "The browser does not start" in str(answer.error)
+        assert "memory" in str(answer.error)
+
+
+_HOSTILE = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = open("/tmp/answer", "rb").read()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+_ANSWERS = (
+    ('{"webSocketDebuggerUrl": "ws://evil.example/devtools/browser/1"}', 200),
+    ('{"webSocketDebuggerUrl": "ws://evil.example/steal", "devtoolsFrontendUrl": "//e"}', 200),
+    ('[{"webSocketDebuggerUrl": "ws://[/devtools/page/1"}, {"url": "x"}]', 200),
+    ('{"a": ' * 80_000, 502),
+    ("[1]", 502),
+    ("{", 502),
+    ("[" + " " * 1_000_000 + "]", 502),
+    ("<script>alert(1)</script>", 200),
+)
+
+
+async def test_nothing_that_a_session_answers_leads_elsewhere(desk: Desk) -> None:
+    """A program of the session has taken the place of its browser."""
+    session = await desk.session()
+    link = await _link_to_impostor(desk, session)
+    for answer, status in _ANSWERS:
+        (await session.file_system.write_file("/tmp/answer", answer)).unwrap()
+        async with aiohttp.ClientSession() as http, http.get(f"{link}json/version") as found:
+            text = await found.text()
+            assert (found.status, found.content_type.endswith("html")) == (status, False), text
+        assert "evil" not in text
+        assert "Frontend" not in text
+        if "devtools/browser" in answer:
+            prefix = link.replace("http", "ws", 1)
+            assert json.loads(text) == {"webSocketDebuggerUrl": f"{prefix}devtools/browser/1"}
+
+
+async def _link_to_impostor(desk: Desk, session: AsyncSession) -> str:
+    """Let a program of a session listen where the service expects its browser."""
+    (await session.browser.initialize()).unwrap()
+    (await session.file_system.write_file("/tmp/hostile.py", _HOSTILE)).unwrap()
+    link = (await session.get_link("https")).unwrap()
+    browser = desk.service._running().state.browsers.alive(session.session_id)
+    assert browser is not None
+    browser.port = 8123
+    start = "python3 /tmp/hostile.py 8123 >/dev/null 2>&1 &"
+    ready = "until python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 8123))'"
+    await session.command.execute_command(f"{start} {ready} 2>/dev/null; do :; done")
+    return link
+
+
+async def test_the_address_of_a_browser_is_not_for_pages(desk: Desk) -> None:
+    """A page that learned it could drive the browser."""
+    session = await desk.session()
+    (await session.browser.initialize()).unwrap()
+    link = (await session.get_link("https")).unwrap()
+    headers = {"Origin": "http://evil.example"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{link}json/version", headers=headers) as answer,
+    ):
+        assert answer.status == 403
+        assert "devtools" not in await answer.text()
