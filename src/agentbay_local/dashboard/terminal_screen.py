@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 
 __all__ = ["draw_screen"]
+
+# Control characters without a meaning for a terminal. The library leaves out the text after them.
+_IGNORED = re.compile(r"[\x00-\x06\x10-\x1a\x1c-\x1f\x7f-\x9f]")
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +25,8 @@ def draw_screen(output: bytes, columns: int, rows: int) -> list[str]:
         rows: Height in lines.
 
     Example:
+        >>> draw_screen(b"\x01one\ntwo", 20, 5)
+        ['one', 'two']
         >>> draw_screen(b"one\r\ntwo\x1b[1A\r\x1b[2Kthree", 20, 5)
         ['three', 'two']
     """
@@ -28,9 +34,11 @@ def draw_screen(output: bytes, columns: int, rows: int) -> list[str]:
     import pyte
 
     screen = pyte.Screen(columns, rows)
-    stream = pyte.ByteStream(screen)
+    # Background processes have terminals whose line breaks do not return to the first column.
+    screen.set_mode(pyte.modes.LNM)
+    stream = pyte.Stream(screen)
     try:
-        stream.feed(output)
+        stream.feed(_IGNORED.sub("", output.decode("utf-8", "replace")))
     except Exception:
         # Programs may write any bytes, also sequences that the library does not expect.
         _log.debug("a terminal cannot be drawn", exc_info=True)

@@ -24,8 +24,10 @@ export function size(bytes) {
   return `${step ? bytes.toFixed(1) : bytes} ${units[step]}`;
 }
 
+// Those that client libraries add for themselves tell a person nothing.
 export function labels(values) {
-  return Object.entries(values).map(([key, value]) => `${key}=${value}`).join(", ");
+  return Object.entries(values).filter(([key]) => !key.startsWith("agentbay-"))
+    .map(([key, value]) => `${key}=${value}`).join(", ");
 }
 
 export function show(id, text) { document.getElementById(id).textContent = text; }
