@@ -14,6 +14,7 @@ __all__ = ["BASIC", "run_basic"]
 
 BASIC = {
     "local": "run the local service, in the foreground or the background",
+    "image": "show and make the images that sessions of the local service can have",
     "doctor": "check whether this machine can isolate sessions; --cloud: look at the service",
     "ps": "list the sessions that this host created and did not delete",
     "reap": "delete sessions that outlived the process that created them",

@@ -1,4 +1,6 @@
-"""The command line: ``agentbay local`` for the service, ``agentbay doctor`` probes the machine.
+"""The command line: ``agentbay local`` for the service, ``agentbay image`` for images of sessions.
+
+``agentbay doctor`` probes the machine.
 
 Standard output is for programs, standard error for messages to people. The exit code is 0 for a
 clean end, 1 for a machine that cannot isolate sessions (``doctor``), 2 for a failure, and 130 for
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str], *, owns_process: bool = False) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        arguments: Command-line arguments, ``local`` or ``doctor`` first.
+        arguments: Command-line arguments, ``local``, ``image`` or ``doctor`` first.
         owns_process: The arguments are those of this process, which does nothing else. Then it
             starts itself again if others could read the API key in its arguments or environment.
 
@@ -61,6 +63,10 @@ def main(arguments: Sequence[str], *, owns_process: bool = False) -> int:
     try:
         if arguments[0] == "doctor":
             return _doctor(arguments[1:])
+        if arguments[0] == "image":
+            from agentbay_local.commands.images import main as run_images
+
+            return run_images(arguments[1:])
         return _local(arguments[1:], owns_process=owns_process)
     except KeyboardInterrupt:
         return _fail("interrupted", _INTERRUPTED)

@@ -166,6 +166,7 @@ class Server:
         self._stack.push_async_callback(self._close_home, home)
         store = Store.open(home.database)
         self._stack.callback(store.close)
+        self._stack.callback(settings.images.release)
         executor = ThreadPoolExecutor(_COPY_THREADS, thread_name_prefix="agentbay-files")
         self._stack.push_async_callback(_shut_down, executor)
         if settings.tls:

@@ -89,6 +89,13 @@ class Images:
         found = self._found.get(wanted)
         return self._look_up(wanted) if found is None else found
 
+    def release(self) -> None:
+        """Allow the layers that sessions had to be removed, because all sessions have ended."""
+        self._state = None
+        self._found.clear()
+        if self._store is not None:
+            self._store.release()
+
     def _forget(self, changed: int) -> None:
         """Look everything up again, because an image was made or removed."""
         # The clock of file systems is coarse: another change may follow at the same time.
@@ -116,7 +123,7 @@ class Images:
         own = ALIASES.get(name, name)
         image = self._given.get(name) or self._given.get(own)
         if image is None and self._store is not None and name not in REFUSED:
-            image = self._store.get(own)
+            image = self._store.hold(own)
         if image is None and own in PLAIN:
             return Image(own)
         return image

@@ -48,6 +48,10 @@ def _paths(layers: Iterable[str | Path]) -> tuple[Path, ...]:
     return tuple(Path(layer).absolute() for layer in layers)
 
 
+def _feature_set(features: Iterable[Feature]) -> frozenset[Feature]:
+    return frozenset(features)
+
+
 def _check_features(_: Image, __: object, value: frozenset[str]) -> None:
     unknown = sorted(value - _FEATURES)
     if unknown:
@@ -92,7 +96,7 @@ class Image:
     layers: tuple[Path, ...] = attrs.field(default=(), converter=_paths)
     features: frozenset[Feature] = attrs.field(
         default=attrs.Factory(_features, takes_self=True),
-        converter=frozenset,
+        converter=_feature_set,
         validator=_check_features,
     )
     limits: Limits = attrs.field(default=attrs.Factory(_limits, takes_self=True))

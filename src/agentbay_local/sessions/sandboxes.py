@@ -17,9 +17,10 @@ import attrs
 from agentbay_async._protocol import error_codes
 from agentbay_local.code import read_only_mounts, session_python
 from agentbay_local.images.image import Image
+from agentbay_local.images.pip import packages_directory
 from agentbay_local.images.recipes import PLAIN
 from agentbay_local.protocol.errors import ApiError
-from agentbay_local.sandbox.base import Backend, Isolation, Limits, Sandbox, SandboxSpec
+from agentbay_local.sandbox.base import Backend, Isolation, Limits, Python, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.host.removal import remove_tree
 from agentbay_local.sandbox.host.uids import private_uid
@@ -180,7 +181,7 @@ class Sandboxes:
             limits=image.limits_over(self.limits),
             outbound=self._outbound,
             read_only=read_only_mounts(),
-            python=session_python(),
+            python=_python(image),
             layers=image.layers,
         )
 
@@ -211,6 +212,15 @@ class Sandboxes:
             f"{total // _MIB} MiB",
             self.directory,
         )
+
+
+def _python(image: Image) -> Python:
+    """Return the Python of a session, with the packages in the layers of its image."""
+    own = session_python()
+    inside = packages_directory(own.version)
+    if any((layer / inside.lstrip("/")).is_dir() for layer in image.layers):
+        return attrs.evolve(own, packages=(*own.packages, inside))
+    return own
 
 
 def _start_failure(error: Exception) -> str:

@@ -1,0 +1,246 @@
+"""Make an image: fetch packages, or read a root file system, and unpack them into a layer."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import io
+import tarfile
+from typing import TYPE_CHECKING
+
+import attrs
+
+from agentbay_local.images import pip
+from agentbay_local.images.alternatives import links_of_alternatives
+from agentbay_local.images.apt import Apt, AptError, Package, maintainer_script, open_content
+from agentbay_local.images.image import Image
+from agentbay_local.images.post_install import make_caches
+from agentbay_local.images.recipes import BASIC, RECIPES
+from agentbay_local.images.rootfs_archive import open_archives
+from agentbay_local.images.unpack import ArchiveError, Budget, Unpacker
+from agentbay_local.sandbox.host import programs
+from agentbay_local.sandbox.probe import probe
+from agentbay_local.sandbox.values import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from agentbay_local.images.image_store import ImageStore
+    from agentbay_local.tools.schemas import Feature
+
+__all__ = ["Build", "add_image", "build_image", "import_image"]
+
+_RECORDED = ("name", "version", "architecture", "sha256")
+
+
+@attrs.frozen
+class Build:
+    """What an image is made of.
+
+    Attributes:
+        name: The name of the image.
+        apt: Debian packages.
+        pip: Python packages.
+        base: The image below it; None for the system of the machine alone.
+    """
+
+    name: str
+    apt: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
+    base: Image | None = None
+
+
+async def build_image(store: ImageStore, build: Build, say: Callable[[str], None]) -> Image:
+    """Make an image of packages, and put it into the store.
+
+    Args:
+        store: Where it goes.
+        build: What it is made of.
+        say: Is told of each step, in a sentence.
+
+    Raises:
+        AptError: apt cannot provide the packages.
+        PipError: pip cannot provide the packages.
+        ArchiveError: A package is damaged.
+        SandboxError: Sessions do not start with the layer.
+        ValueError: A name is invalid.
+    """
+    await _check_machine()
+    image = _image(build.name, build.base, bool(build.apt or build.pip))
+    with store.staging() as directory:
+        layer = _new_layer(directory)
+        unpacker = Unpacker(layer, Budget())
+        below = _packages_below(store, image)
+        packages = await asyncio.to_thread(_fetch, build.apt, directory, below, say)
+        await asyncio.to_thread(_unpack_packages, packages, unpacker, say)
+        python = await asyncio.to_thread(_install_python, build.pip, directory, unpacker, say)
+        await _finish_layer(image, layer, directory, unpacker, say)
+        record = {
+            "made": _now(),
+            "apt": [{name: getattr(one, name) for name in _RECORDED} for one in packages],
+            "pip": python,
+            "stanzas": [*below, *(one.stanza for one in packages)],
+        }
+        return store.publish(image, layer, record)
+
+
+async def import_image(
+    store: ImageStore, name: str, source: Path, say: Callable[[str], None]
+) -> Image:
+    """Make an image of a root file system, and put it into the store.
+
+    Args:
+        store: Where it goes.
+        name: The name of the image.
+        source: An OCI layout, as a directory or a tar archive, or a tar archive of all files.
+        say: Is told of each step, in a sentence.
+
+    Raises:
+        ArchiveError: It is damaged, hostile, too large or of another kind.
+        OSError: It cannot be read.
+        SandboxError: The programs of this machine do not run with it.
+    """
+    await _check_machine()
+    image = _image(name, None, True)
+    with store.staging() as directory:
+        layer = _new_layer(directory)
+        unpacker = Unpacker(layer, Budget())
+        say(f"unpacking {source}")
+        await asyncio.to_thread(_unpack_source, source, unpacker)
+        if not any((layer / "usr").iterdir()):
+            raise ArchiveError(f"{source} has no usr, so it is not a root file system")
+        await _finish_layer(image, layer, directory, unpacker, say)
+        return store.publish(image, layer, {"made": _now(), "source": source.name})
+
+
+def add_image(store: ImageStore, name: str, layers: Sequence[Path]) -> Image:
+    """Put directories that are layers into the store, where they are.
+
+    Raises:
+        ValueError: The name is invalid, or a directory cannot be a layer.
+    """
+    image = Image(name, layers=layers).check_layers()
+    return store.publish(image, None, {"made": _now()})
+
+
+async def _check_machine() -> None:
+    """Fail before anything is fetched if sessions of this machine cannot have layers.
+
+    Raises:
+        IsolationUnavailable: They cannot; the error has the cure.
+    """
+    (await probe()).require()
+    programs.find_bubblewrap(programs.OVERLAYS_SINCE)
+
+
+def _image(name: str, base: Image | None, has_layer: bool) -> Image:
+    """Return the image without its new layer."""
+    recipe = RECIPES.get(name) if has_layer else None
+    features: frozenset[Feature] = BASIC
+    limits = Limits()
+    for one in (recipe, base):
+        if one is not None:
+            features |= one.features
+            limits = Image("both", limits=one.limits).limits_over(limits)
+    return Image(name, layers=base.layers if base else (), features=features, limits=limits)
+
+
+def _new_layer(directory: Path) -> Path:
+    layer = directory / "layer"
+    for path in (layer, layer / "usr"):
+        path.mkdir()
+        path.chmod(0o755)  # whatever the umask says: sessions of a service that is root read it
+    return layer
+
+
+def _packages_below(store: ImageStore, image: Image) -> list[str]:
+    """Return the stanzas of the packages in the layers below."""
+    stanzas: list[str] = []
+    for name in store.names():
+        manifest = store.manifest(name) or {}
+        layers = tuple(store.directory / str(layer) for layer in manifest.get("layers", ()))
+        if layers and layers == image.layers:
+            stanzas = [str(one) for one in manifest.get("stanzas", ())]
+    return stanzas
+
+
+def _fetch(
+    names: Sequence[str], directory: Path, below: Iterable[str], say: Callable[[str], None]
+) -> list[Package]:
+    if not names:
+        return []
+    say(f"finding and fetching {', '.join(names)}, and what they need")
+    own = directory / "apt"
+    own.mkdir()
+    return Apt(own, below).fetch(names)
+
+
+def _unpack_packages(
+    packages: Sequence[Package], unpacker: Unpacker, say: Callable[[str], None]
+) -> None:
+    if packages:
+        say(f"unpacking {len(packages)} packages")
+    for package in packages:
+        with open_content(package.archive) as content:
+            if content.stdout is None:
+                raise AptError("dpkg-deb has no output")
+            try:
+                unpacker.unpack(content.stdout)
+            except BaseException:
+                content.kill()
+                raise
+            # A program that fails writes an archive that looks whole.
+            content.stdout.read()
+            if content.wait():
+                raise AptError(f"dpkg-deb cannot read {package.archive.name}")
+    links = links_of_alternatives(maintainer_script(one.archive, "postinst") for one in packages)
+    unpacker.unpack(_archive_of_links(links))
+
+
+def _archive_of_links(links: Mapping[str, str]) -> io.BytesIO:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for link, target in links.items():
+            member = tarfile.TarInfo(link.lstrip("/"))
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            tar.addfile(member)
+    archive.seek(0)
+    return archive
+
+
+def _install_python(
+    names: Sequence[str], directory: Path, unpacker: Unpacker, say: Callable[[str], None]
+) -> list[dict[str, str]]:
+    if not names:
+        return []
+    say(f"fetching {', '.join(names)} with pip")
+    root = directory / "pip"
+    root.mkdir()
+    installed = pip.install_packages(names, root)
+    archive = directory / "pip.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(root / "usr", "usr")
+    with archive.open("rb") as file:
+        unpacker.unpack(file)
+    return installed
+
+
+def _unpack_source(source: Path, unpacker: Unpacker) -> None:
+    with open_archives(source) as archives:
+        for archive in archives.streams:
+            unpacker.unpack(archive, whiteouts=archives.whiteouts)
+
+
+async def _finish_layer(
+    image: Image, layer: Path, directory: Path, unpacker: Unpacker, say: Callable[[str], None]
+) -> None:
+    say("starting a session with the layer, to make its caches")
+    caches, complaints = await make_caches([*image.layers, layer], directory)
+    await asyncio.to_thread(unpacker.unpack, caches)
+    for line in complaints[:20]:
+        say(f"  {line:.200}")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,153 @@
+"""The images of this machine: how they get there, and what is removed when."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentbay_local import Image, Limits
+from agentbay_local.images import Images, ImageStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ImageStore:
+    """Return an empty store."""
+    return ImageStore(tmp_path / "images")
+
+
+def make(store: ImageStore, name: str, base: Image | None = None) -> Image:
+    """Put an image with a layer of its own into a store."""
+    with store.staging() as directory:
+        (directory / "layer" / "usr").mkdir(parents=True)
+        (directory / "layer" / "usr" / name).write_text(name)
+        image = Image(name, layers=base.layers if base else ())
+        return store.publish(image, directory / "layer", {"made": "today"})
+
+
+def layers(store: ImageStore) -> list[str]:
+    """Return the names of the images whose layers the store has, one for each layer."""
+    place = store.directory / "layers"
+    return (
+        sorted(path.name.rpartition("-")[0] for path in place.iterdir()) if place.exists() else []
+    )
+
+
+def test_what_was_published_is_found(store: ImageStore) -> None:
+    """With features, limits and layers; the record says what it was made of."""
+    image = attrs_image = Image("x", features={"shell"}, limits=Limits(processes=7, cpus=1.5))
+    assert store.publish(image, None, {"apt": []}) == attrs_image
+    assert store.get("x") == image
+    made = make(store, "y")
+    assert store.get("y") == made
+    assert (made.layers[0] / "usr" / "y").read_text() == "y"
+    assert store.manifest("y") is not None
+    assert store.names() == ["x", "y"]
+    assert (store.get("z"), store.get("../x"), store.get("")) == (None, None, None)
+
+
+def test_the_same_name_replaces(store: ImageStore) -> None:
+    """The layer before is removed, unless another image has it too."""
+    first = make(store, "x")
+    make(store, "y", base=first)
+    second = make(store, "x")
+    assert store.get("x") == second
+    assert layers(store) == ["x", "x", "y"]
+    assert store.remove("y")
+    assert layers(store) == ["x"]
+    assert store.remove("x")
+    assert layers(store) == []
+    assert not store.remove("x")
+
+
+def test_a_layer_that_sessions_have_is_kept_until_they_end(store: ImageStore) -> None:
+    """Removing what lies below an overlay would break their programs."""
+    images = Images(store=ImageStore(store.directory))
+    make(store, "x")
+    held = images.offered("x").layers[0]
+    make(store, "x")
+    assert held.exists()
+    assert images.offered("x").layers[0] != held
+    store.remove("x")
+    assert len(layers(store)) == 2
+    images.release()
+    make(store, "y")
+    assert layers(store) == ["y"]
+
+
+def test_nothing_is_left_of_a_layer_that_fails(store: ImageStore) -> None:
+    """The image before stays."""
+    before = make(store, "x")
+
+    def fail() -> None:
+        with store.staging() as directory:
+            (directory / "layer").mkdir()
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail()
+    assert store.get("x") == before
+    assert list((store.directory / "staging").iterdir()) == []
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from agentbay_local.images import ImageStore
+with ImageStore(Path(sys.argv[1])).staging() as directory:
+    (directory / "layer" / "usr").mkdir(parents=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_command_removes_what_a_killed_one_left(store: ImageStore) -> None:
+    """But not what another one is making."""
+    subprocess.run([sys.executable, "-c", _KILLED, store.directory], check=False, timeout=60)
+    staging = store.directory / "staging"
+    assert len(list(staging.iterdir())) == 1
+    with store.staging() as one, store.staging() as other:
+        assert {one, other} == set(staging.iterdir())
+    assert list(staging.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "7", "{}", '{"layers": 7}', '{"layers": [], "features": ["x"], "limits": {}}',
+     '{"layers": [], "features": [], "limits": {"x": 1}}',
+     '{"layers": ["/nowhere"], "features": [], "limits": {}}'],
+)  # fmt: skip
+def test_a_damaged_record_is_an_error(store: ImageStore, text: str) -> None:
+    """And not another image."""
+    store.directory.mkdir()
+    (store.directory / "x.json").write_text(text)
+    with pytest.raises(ValueError, match=r"damaged|must be a directory|features"):
+        store.get("x")
+    assert store.remove("x")
+
+
+def test_layers_of_the_store_are_named_relative_to_it(store: ImageStore, tmp_path: Path) -> None:
+    """So that it can be moved, or cached between machines."""
+    make(store, "x")
+    elsewhere = tmp_path / "moved"
+    store.directory.rename(elsewhere)
+    image = ImageStore(elsewhere).get("x")
+    assert image is not None
+    assert image.layers[0].is_relative_to(elsewhere)
+    assert str(tmp_path) not in (elsewhere / "x.json").read_text()
+    assert json.loads((elsewhere / "x.json").read_text())["made"] == "today"
+
+
+def test_the_user_chooses_the_directory(tmp_path: Path) -> None:
+    """By a variable; otherwise it is among the user's data."""
+    chosen = ImageStore.of_user({"AGENTBAY_IMAGES": str(tmp_path)})
+    assert chosen.directory == tmp_path
+    usual = ImageStore.of_user({"XDG_DATA_HOME": str(tmp_path)})
+    assert usual.directory == tmp_path / "agentbay" / "images"
+    assert os.environ["AGENTBAY_IMAGES"].endswith("no-images")
