@@ -6,6 +6,7 @@ Each level is tried, not guessed. Every line begins with its subject, so that pr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import shutil
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING
 
 import agentbay_async
 from agentbay_async._installation import explain_mixture
+from agentbay_async.errors import ConfigurationError
+from agentbay_local.commands.images import describe_images
+from agentbay_local.images import ImageStore
 from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.cgroups.detection import detect
@@ -43,6 +47,7 @@ async def report() -> tuple[bool, list[str]]:
         *_landlock(landlock, namespaces),
         _seccomp(),
         *_limits(await asyncio.to_thread(detect)),
+        *await asyncio.to_thread(lambda: [*_images()]),
         *_installation(),
     ]
     return namespaces.available, lines
@@ -66,6 +71,12 @@ def _landlock(found: Capability, stronger: Capability) -> Iterator[str]:
         else "choose it with --isolation landlock; it is never used by default"
     )
     yield f"landlock: available; {use}. {found.detail}"
+
+
+def _images() -> Iterator[str]:
+    with contextlib.suppress(ConfigurationError):  # a user without a home has made none
+        for line in describe_images(ImageStore.of_user(os.environ)):
+            yield f"image {line}"
 
 
 def _installation() -> Iterator[str]:

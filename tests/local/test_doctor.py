@@ -50,6 +50,21 @@ async def test_machine_without_namespaces_gets_a_remedy_and_the_weaker_level(
     assert "choose it with --isolation landlock; it is never used by default" in lines[2]
 
 
+async def test_images_are_listed_with_the_command_that_makes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that are ready, and those that are not."""
+    machine(monkeypatch, namespaces=True, landlock=True)
+    _, lines = await doctor.report()
+    images = [line for line in lines if line.startswith("image ")]
+    assert images == [
+        "image browser_latest: not ready. To have it: agentbay image build browser_latest",
+        "image code_latest: ready: code, shell.",
+        "image linux_latest: ready: code, shell. To have a browser and a desktop: "
+        "agentbay image build linux_latest",
+    ]
+
+
 async def test_a_mixed_installation_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole one is not mentioned."""
     machine(monkeypatch, namespaces=True, landlock=True)

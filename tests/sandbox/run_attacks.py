@@ -1,8 +1,9 @@
 """Attack run: start two sessions, run all attacks in one of them, and print the outcomes.
 
 Run in a separate process, because it may give up root for good. Its arguments: a directory, the
-user to become (0 stays who one is), and the level of isolation. Without isolation nothing is
-started by the service: chosen attacks, which harm nobody, are tried from a plain process.
+user to become (0 stays who one is), the level of isolation, and "layer" for sessions that have a
+layer over the system. Without isolation nothing is started by the service: chosen attacks, which
+harm nobody, are tried from a plain process.
 """
 
 # ruff: noqa: T201 - the outcomes are printed for the test that started this program
@@ -45,7 +46,7 @@ FLIP = "while :; do ln -sfn inner place; ln -sfn {outside} place; done"
 def become(uid: int, level: Isolation) -> None:
     """Give up root, after reading what only root can read."""
     if level is Isolation.NAMESPACES:
-        programs.find_bubblewrap()
+        programs.find_bubblewrap(), programs.find_bubblewrap(programs.OVERLAYS_SINCE)
     bundle.build_bundle(programs.find_interpreter()), "x".encode("idna")
     seccomp.build_filter(Isolation.NAMESPACES), openat.kernel_resolves()
     if uid:
@@ -150,7 +151,23 @@ async def race_link(backend: Backend, place: Path) -> str:
     return "blocked" if read else "never read anything"
 
 
-async def run_attacks(place: Path, level: Isolation) -> dict[str, str]:
+def make_layer(place: Path) -> Path:
+    """Make a layer with something in each of its directories, for everybody to write."""
+    layer = place / "layer"
+    for name in (
+        "usr/bin/layered",
+        "etc/alternatives/layered",
+        "opt/layered/x",
+        "var/lib/layered/x",
+    ):
+        file = layer / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("#!/bin/sh\n")
+        file.chmod(0o777)
+    return layer
+
+
+async def run_attacks(place: Path, level: Isolation, layers: tuple[Path, ...]) -> dict[str, str]:
     """Start two sessions; attack the host and one session from the other."""
     received: list[int] = []
     signal.signal(signal.SIGUSR1, lambda number, _: received.append(number))
@@ -161,7 +178,9 @@ async def run_attacks(place: Path, level: Isolation) -> dict[str, str]:
         # Under a name that is allowed; where it leads to is not.
         way = AllowedHosts.parse([f"localhost:{known['port']}"])
         outbound = way if level is Isolation.NAMESPACES else AllowedHosts()
-        own = SandboxSpec(place / "own", private_uid(f"{place}/own"), outbound=outbound)
+        own = SandboxSpec(
+            place / "own", private_uid(f"{place}/own"), outbound=outbound, layers=layers
+        )
         async with await backend.start(other) as victim, await backend.start(own) as attacker:
             planted = f"echo {known['marker']} > {known['marker']}"
             assert (await victim.run(planted, cwd="/tmp", timeout=10)).exit_code == 0
@@ -169,6 +188,9 @@ async def run_attacks(place: Path, level: Isolation) -> dict[str, str]:
             stdin = json.dumps(known).encode()
             done = await attacker.run([python, "-c", attacks], stdin=stdin, timeout=60)
             still = await attacker.run("echo alive", timeout=10)
+            if layers:
+                found = await attacker.run("layered", timeout=10)
+                assert found.exit_code == 0, found
         outcomes: dict[str, str] = json.loads(done.stdout or "{}")
         if not outcomes:
             raise SystemExit(done.stderr.decode())
@@ -205,7 +227,8 @@ def main() -> None:
     if level is Isolation.NONE:
         print(json.dumps(run_unconfined(place, sys.argv[4:])))
     else:
-        print(json.dumps(asyncio.run(run_attacks(place, level))))
+        layers = (make_layer(place),) if sys.argv[4:] == ["layer"] else ()
+        print(json.dumps(asyncio.run(run_attacks(place, level, layers))))
 
 
 if __name__ == "__main__":

@@ -97,6 +97,19 @@ def test_attack_from_inside_is_blocked(level: Isolation, uid: int, name: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("isolating")
+@pytest.mark.parametrize("name", [*ATTACKS, *BY_THE_HARNESS])
+def test_attack_from_a_session_with_a_layer_is_blocked(uid: int, name: str) -> None:
+    """An overlay of the system opens no way that was closed."""
+    outcome = outcomes(Isolation.NAMESPACES, uid, "layer")[name]
+
+    if name in ACCEPTED[Isolation.NAMESPACES]:
+        assert outcome in ("through", "blocked")
+    else:
+        assert outcome.startswith("blocked")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(FILE_ATTACKS))
 def test_service_is_not_misused_by_files(level: Isolation, uid: int, name: str) -> None:
     """It reads, writes and copies only what the session could, and only so much."""

@@ -20,9 +20,9 @@ from agentbay_local.images.recipes import PLAIN, RECIPES
 from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
 
-__all__ = ["main"]
+__all__ = ["describe_images", "main"]
 
 _COMMANDS = {
     "list": "show the images, and the commands that make the others ready",
@@ -65,7 +65,11 @@ async def _make(store: ImageStore, options: argparse.Namespace) -> Image:
     if options.command == "import":
         name = options.name or options.source.name.partition(".")[0]
         return await import_image(store, check_name(name), options.source, _say)
-    return await build_image(store, _build(store, options, Build), _say)
+    build: Build = _build(store, options, Build)
+    ready = store.get(build.name) if options.if_needed else None
+    if ready is not None and (store.manifest(build.name) or {}).get("wanted") == build.wanted:
+        return ready
+    return await build_image(store, build, _say)
 
 
 def _build(store: ImageStore, options: argparse.Namespace, make: type[Any]) -> Any:
@@ -113,16 +117,24 @@ def _remove(store: ImageStore, name: str) -> int:
 
 
 def _list(store: ImageStore, *, as_json: bool) -> int:
-    rows = [_row(store, name) for name in sorted({*PLAIN, *RECIPES, *store.names()})]
     if as_json:
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        sys.stdout.write(json.dumps(_rows(store), indent=1) + "\n")
         return 0
-    for row in rows:
+    sys.stdout.writelines(f"{line}\n" for line in describe_images(store))
+    return 0
+
+
+def describe_images(store: ImageStore) -> Iterator[str]:
+    """Yield a line for each image: whether it is ready, and the command for what it lacks."""
+    for row in _rows(store):
         features = ", ".join(row["features"])
         more = f" To have {row['more']}: {row['command']}" if row["command"] else ""
         state = f"ready: {features}." if row["ready"] else "not ready."
-        sys.stdout.write(f"{row['name']}: {state}{more}\n")
-    return 0
+        yield f"{row['name']}: {state}{more}"
+
+
+def _rows(store: ImageStore) -> list[dict[str, Any]]:
+    return [_row(store, name) for name in sorted({*PLAIN, *RECIPES, *store.names()})]
 
 
 def _row(store: ImageStore, name: str) -> dict[str, Any]:
@@ -181,6 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     build = made["build"]
     build.add_argument("--apt", nargs="+", default=[], metavar="PKG", help="Debian packages")
     build.add_argument("--pip", nargs="+", default=[], metavar="PKG", help="Python packages")
+    build.add_argument(
+        "--if-needed", action="store_true", help="do nothing if it is ready, of the same packages"
+    )
     build.add_argument(
         "--from", dest="base", metavar="IMAGE", help="image below it (the machine's own system)"
     )

@@ -50,6 +50,11 @@ class Build:
     pip: tuple[str, ...] = ()
     base: Image | None = None
 
+    @property
+    def wanted(self) -> dict[str, list[str]]:
+        """What was asked for, as it is kept on record."""
+        return {"apt": [*self.apt], "pip": [*self.pip]}
+
 
 async def build_image(store: ImageStore, build: Build, say: Callable[[str], None]) -> Image:
     """Make an image of packages, and put it into the store.
@@ -78,6 +83,7 @@ async def build_image(store: ImageStore, build: Build, say: Callable[[str], None
         await _finish_layer(image, layer, directory, unpacker, say)
         record = {
             "made": _now(),
+            "wanted": build.wanted,
             "apt": [{name: getattr(one, name) for name in _RECORDED} for one in packages],
             "pip": python,
             "stanzas": [*below, *(one.stanza for one in packages)],
