@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ VENDOR_SUITES = (
     "pytest-timeout>=2.3",
     "unasync>=0.6",
 )
+
+#: The images that tests use; see tests/image_cache.py.
+TEST_IMAGES = ("browser_latest", "linux_latest")
 
 #: The least percentage of lines and branches that the tests execute, for each package.
 COVERAGE_FLOORS = {"agentbay_async": 96, "agentbay": 89, "agentbay_cli": 98, "agentbay_local": 86}
@@ -124,11 +128,25 @@ def tests(session: nox.Session) -> None:
     run_pytest(session, *(() if session.posargs else ("-m", "not slow")))
 
 
+def make_images(session: nox.Session) -> dict[str, str]:
+    """Make the images that tests need, unless an earlier run did; return the variables for them."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    images = str(cache / "agentbay" / "test-images")
+    if shutil.which("apt-get") is None:
+        session.warn("this machine has no apt: tests of browsers and desktops are skipped")
+    else:
+        for name in TEST_IMAGES:
+            command = ("agentbay", "image", "build", name, "--if-needed")
+            session.run(*command, env={"AGENTBAY_IMAGES": images})
+    return {"AGENTBAY_TEST_IMAGES": images}
+
+
 @nox.session
 def all_tests(session: nox.Session) -> None:
     """Run all tests, slow ones included, and hold the coverage floors."""
     install(session, "test", "lint")
     session.run("coverage", "erase")
+    session.env.update(make_images(session))
     run_pytest(session, "--cov", "--cov-report=")
     if not session.posargs:
         for package, floor in COVERAGE_FLOORS.items():

@@ -194,7 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--apt", nargs="+", default=[], metavar="PKG", help="Debian packages")
     build.add_argument("--pip", nargs="+", default=[], metavar="PKG", help="Python packages")
     build.add_argument(
-        "--if-needed", action="store_true", help="do nothing if it is ready, of the same packages"
+        "--if-needed",
+        action="store_true",
+        help="do nothing if it is ready, and would be made of the same",
     )
     build.add_argument(
         "--from", dest="base", metavar="IMAGE", help="image below it (the machine's own system)"

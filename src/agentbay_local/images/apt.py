@@ -25,6 +25,7 @@ __all__ = [
     "AptError",
     "Package",
     "apt_is_there",
+    "installed_packages",
     "maintainer_script",
     "open_content",
     "sha256_of",
@@ -79,6 +80,17 @@ class Package:
 def apt_is_there() -> bool:
     """Return whether this machine has apt and its list of installed packages."""
     return _STATUS.exists() and all(shutil.which(program) for program in _PROGRAMS)
+
+
+def installed_packages() -> str:
+    """Return a hash of what is installed on this machine, on which the missing packages depend."""
+    digest = hashlib.sha256()
+    if _STATUS.exists():
+        with _STATUS.open("rb") as file:
+            for line in file:
+                if line.startswith((b"Package:", b"Version:", b"Status:")):
+                    digest.update(line)
+    return digest.hexdigest()
 
 
 class Apt:

@@ -6,13 +6,20 @@ import asyncio
 import datetime
 import io
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from agentbay_local.images import pip
 from agentbay_local.images.alternatives import links_of_alternatives
-from agentbay_local.images.apt import Apt, AptError, Package, maintainer_script, open_content
+from agentbay_local.images.apt import (
+    Apt,
+    AptError,
+    Package,
+    installed_packages,
+    maintainer_script,
+    open_content,
+)
 from agentbay_local.images.image import Image
 from agentbay_local.images.post_install import make_caches
 from agentbay_local.images.recipes import BASIC, RECIPES
@@ -51,9 +58,15 @@ class Build:
     base: Image | None = None
 
     @property
-    def wanted(self) -> dict[str, list[str]]:
-        """What was asked for, as it is kept on record."""
-        return {"apt": [*self.apt], "pip": [*self.pip]}
+    def wanted(self) -> dict[str, Any]:
+        """What was asked for, and what the answer depends on, as it is kept on record."""
+        return {
+            "apt": [*self.apt],
+            "pip": [*self.pip],
+            "below": [str(layer) for layer in self.base.layers] if self.base else [],
+            "system": installed_packages() if self.apt else "",
+            "python": pip.python_version() if self.pip else "",
+        }
 
 
 async def build_image(store: ImageStore, build: Build, say: Callable[[str], None]) -> Image:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["PipError", "install_packages", "packages_directory"]
+__all__ = ["PipError", "install_packages", "packages_directory", "python_version"]
 
 _REQUIREMENT = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?[A-Za-z0-9.,<>=!~*+ -]*"
@@ -36,6 +36,11 @@ _OPTIONS = (
 
 class PipError(RuntimeError):
     """pip cannot provide the packages; the text says why."""
+
+
+def python_version() -> str:
+    """Return the version of the Python of sessions, such as "3.11"."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def packages_directory(version: str) -> str:
@@ -66,8 +71,7 @@ def install_packages(names: Sequence[str], root: Path) -> list[dict[str, str]]:
             raise ValueError(f"pip: {name!r:.100} is neither a requirement nor a wheel")
     if importlib.util.find_spec("pip") is None:
         raise PipError("this environment has no pip: run python -m ensurepip, or install it")
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    inside = packages_directory(version)
+    inside = packages_directory(python_version())
     target, report = root / inside.lstrip("/"), root / "report.json"
     _run("pip", "install", *_OPTIONS, f"--report={report}", f"--target={target}", "--", *names)
     for file in target.glob("*.dist-info/direct_url.json"):
