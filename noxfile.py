@@ -131,7 +131,7 @@ def tests(session: nox.Session) -> None:
 def make_images(session: nox.Session) -> dict[str, str]:
     """Make the images that tests need, unless an earlier run did; return the variables for them."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    images = str(cache / "agentbay" / "test-images")
+    images = str(cache / "agentbay-test-images")
     if shutil.which("apt-get") is None:
         session.warn("this machine has no apt: tests of browsers and desktops are skipped")
     else:

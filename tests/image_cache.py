@@ -12,7 +12,7 @@ from agentbay_local.images.apt import apt_is_there
 
 # Read now: while a test runs, it sees no variable of this project.
 _MADE_FOR_THIS_RUN = os.environ.get("AGENTBAY_TEST_IMAGES")
-_USUAL = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentbay/test-images"
+_USUAL = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentbay-test-images"
 
 
 def ready_image(name: str) -> Image:
