@@ -114,7 +114,7 @@ async def test_the_rest_of_an_interrupted_upload_reaches_no_context(
         (await session.file_system.write_file("/mnt/data/whole", "x")).unwrap()
         service.faults.add(Drop(reset=True), when=breaks_off)
         try:
-            result = await session.file_system.write_file("/mnt/data/large", b"y" * 500_000)
+            result = await session.file_system.write_file("/mnt/data/large", b"y" * (9 << 20))
         finally:
             service.faults.clear()
         assert not result.success

@@ -15,6 +15,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
+from agentbay_async._protocol.byte_calls import TAKES_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -30,17 +32,18 @@ _KNOWN_LISTS = 64
 
 
 class ToolServers:
-    """The server that offers each tool of a session.
+    """The server that offers each tool of a session, and the tools whose calls may carry bytes.
 
     Args:
         text: The list as the service sends it: a JSON array of objects.
     """
 
-    __slots__ = ("_servers", "_text")
+    __slots__ = ("_bytes", "_servers", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._servers: dict[str, str] | None = None
+        self._bytes: frozenset[str] = frozenset()
 
     def server_of(self, tool: str) -> str:
         """Return the server that offers `tool`, or ``""`` if it is unknown."""
@@ -50,8 +53,12 @@ class ToolServers:
     def all(self) -> dict[str, str]:
         """The server of each tool."""
         if self._servers is None:
-            self._servers = _read(self._text)
+            self._servers, self._bytes = _read(self._text)
         return self._servers
+
+    def take_bytes(self, tool: str) -> bool:
+        """Return whether direct calls of `tool` may carry bytes; only our local service says so."""
+        return tool in self.all and tool in self._bytes
 
 
 _NO_TOOLS = ToolServers("")
@@ -63,18 +70,22 @@ def tool_servers(text: str) -> ToolServers:
     return ToolServers(text)
 
 
-def _read(text: str) -> dict[str, str]:
+def _read(text: str) -> tuple[dict[str, str], frozenset[str]]:
     try:
         entries = json.loads(text) if text else []
     except (ValueError, RecursionError):
         logger.warning("the list of tools is not JSON; tools are called through the API")
-        return {}
+        return {}, frozenset()
     servers: dict[str, str] = {}
+    bytes_: set[str] = set()
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict):
             # Of several entries with one name, the first counts.
-            servers.setdefault(_first(entry, "name", "Name"), _first(entry, *_SERVER))
-    return servers
+            name = _first(entry, "name", "Name")
+            servers.setdefault(name, _first(entry, *_SERVER))
+            if entry.get(TAKES_BYTES) is True:
+                bytes_.add(name)
+    return servers, frozenset(bytes_)
 
 
 _SERVER = ("server", "serverName", "Server")
@@ -154,6 +165,10 @@ class Access:
         if not (self.link_url and self.token) or now < self.avoid_until:
             return ""
         return self.tools.server_of(tool)
+
+    def takes_bytes(self, tool: str, now: float) -> bool:
+        """Return whether a call of `tool` is sent in a way that can carry bytes."""
+        return self.server_for(tool, now) != "" and self.tools.take_bytes(tool)
 
 
 class AccessMap(WeakValueDictionary[str, Access]):

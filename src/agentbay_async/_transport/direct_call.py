@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol import codec, schema
+from agentbay_async._protocol.byte_calls import MEDIA_TYPE, encode_call
 from agentbay_async._protocol.envelope import Answer
 from agentbay_async._protocol.error_codes import error_type
 from agentbay_async._transport.base import HttpRequest
@@ -30,6 +31,8 @@ async def call_directly(
     tool: str,
     args: Mapping[str, Any],
     timeout: float,
+    *,
+    accept_bytes: bool = False,
 ) -> Answer[schema.ToolAnswer]:
     """Call a tool at the address of its session, once.
 
@@ -38,31 +41,50 @@ async def call_directly(
         access: The address, and its token.
         server: The server that offers the tool.
         tool: The name of the tool.
-        args: Its arguments.
+        args: Its arguments; ``content`` may be bytes, if the tool takes them.
         timeout: Seconds for the whole exchange.
+        accept_bytes: Ask for bytes as they are.
 
     Raises:
         TransportError: There was no answer; the class says whether the call may have been made.
         APIError: The gateway refused the call.
     """
     request_id = _request_id()
+    plain = dict(args)
+    content = (
+        plain.pop("content") if isinstance(plain.get("content"), (bytes, memoryview)) else None
+    )
     document = {
         "tool": tool,
         "server": server,
-        "args": dict(args),
+        "args": plain,
         "requestId": request_id,
         "token": access.token,
     }
+    headers = {"Content-Type": "application/json", "X-Access-Token": access.token}
+    if content is None:
+        body = codec.compact_json(document).encode("ascii")
+    else:
+        headers["Content-Type"] = MEDIA_TYPE
+        body = encode_call(document, content)
+    if accept_bytes:
+        headers["Accept"] = f"{MEDIA_TYPE}, application/json"
     response = await transport.send(
         HttpRequest(
             f"{tool} (direct)",
             f"{access.link_url.rstrip('/')}/callTool",
-            codec.compact_json(document).encode("ascii"),
-            {"Content-Type": "application/json", "X-Access-Token": access.token},
+            body,
+            headers,
             timeout,
             max_size=schema.CallMcpTool.MAX_ANSWER,
         )
     )
+    if (
+        accept_bytes
+        and response.headers.get("Content-Type") == MEDIA_TYPE
+        and response.status == 200
+    ):
+        return Answer(schema.BytesAnswer(body=response.body), request_id)
     answer = _read(tool, response.status, response.body, request_id, access.session_id)
     return Answer(answer, request_id)
 

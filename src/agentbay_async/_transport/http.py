@@ -10,7 +10,6 @@ import zlib
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from importlib import import_module
-from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -34,11 +33,13 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from aiohttp.abc import AbstractStreamWriter
+
     from agentbay_async._transport.base import HttpRequest
 
 
 CONNECT_TIMEOUT = 15.0
-# Larger bodies are sent as a file, because aiohttp sends bytes in one go and blocks the loop.
+# Larger bodies are sent in pieces, because aiohttp sends bytes in one go and blocks the loop.
 _LARGE_BODY = 256 * 1024
 # URLs whose parts are remembered; each session may have its own.
 _KNOWN_TARGETS = 1024
@@ -84,7 +85,7 @@ class AiohttpTransport:
             scheme=scheme, authority=authority, path=path, query_string=query, encoded=True
         )
         body = request.body
-        data = aiohttp.BytesPayload(body) if len(body) <= _LARGE_BODY else BytesIO(body)
+        data = aiohttp.BytesPayload(body) if len(body) <= _LARGE_BODY else _Pieces(body)
         async with self._pools.session() as session:
             try:
                 async with session.request(
@@ -104,6 +105,25 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
         await self._pools.aclose()
+
+
+class _Pieces(aiohttp.Payload):
+    """A large body. A file of aiohttp's would be copied once to measure it, and once to send it."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._size = len(body)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return it as text."""
+        return str(self._value, encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send it; others have their turn between two pieces."""
+        view = memoryview(self._value)
+        for start in range(0, len(view), _LARGE_BODY):
+            await writer.write(view[start : start + _LARGE_BODY])
+            await asyncio.sleep(0)
 
 
 def _parse_target(url: str) -> tuple[str, str, str, str | None] | None:

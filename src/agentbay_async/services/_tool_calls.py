@@ -7,6 +7,7 @@ session, or if the tool only reads. A command that may have run is never run a s
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import re
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from agentbay_async._protocol import schema
-from agentbay_async._protocol.codec import compact_json
+from agentbay_async._protocol.codec import compact_json, decode_base64
 from agentbay_async.errors import (
     AgentBayError,
     APIError,
@@ -123,7 +124,36 @@ async def call_tool(
     )
     if timeout is None and (own := _own_time(args)) is not None:
         timeout = max(api.settings.timeout, own + ANSWER_GRACE)
-    answer = await _send(api, request, timeout)
+    return _result(request, await _send(api, request, timeout))
+
+
+async def read_bytes(
+    api: Api, session_id: str, name: str, args: Mapping[str, Any]
+) -> tuple[bytes, str]:
+    """Call a tool that answers bytes; return them, and the id of the request.
+
+    They come as base64, unless the session's own address can send them as they are.
+
+    Raises:
+        BadAnswerError: They are no base64.
+        AgentBayError: As :func:`call_tool`.
+    """
+    request = schema.CallMcpTool(session_id=session_id, name=name, args=dict(args))
+    answer = await _send(api, request, None, accept_bytes=True)
+    if isinstance(answer.data, schema.BytesAnswer):
+        return answer.data.body, answer.request_id
+    try:
+        return decode_base64(_result(request, answer).data), answer.request_id
+    except ValueError:
+        raise BadAnswerError(
+            f"{name}: {args.get('path')} did not arrive as base64",
+            request_id=answer.request_id,
+            session_id=session_id,
+        ) from None
+
+
+def _result(request: schema.CallMcpTool, answer: Answer[schema.ToolAnswer]) -> McpToolResult:
+    name, session_id = request.name or "", request.session_id or ""
     if answer.data is None:
         raise BadAnswerError(
             f"{name}: the answer has no data", request_id=answer.request_id, session_id=session_id
@@ -242,19 +272,23 @@ async def get_socket(api: Api, session_id: str) -> SessionSocket:
 
 
 async def _send(
-    api: Api, request: schema.CallMcpTool, timeout: float | None
+    api: Api, request: schema.CallMcpTool, timeout: float | None, *, accept_bytes: bool = False
 ) -> Answer[schema.ToolAnswer]:
     access = api.access.get(request.session_id or "")
     if access is None:
         return await api.call(request, timeout)
     if request.name in _READ_ONLY:
-        return await _send_best_way(api, access, request, timeout)
+        return await _send_best_way(api, access, request, timeout, accept_bytes)
     with access.changing():
         return await _send_best_way(api, access, request, timeout)
 
 
 async def _send_best_way(
-    api: Api, access: Access, request: schema.CallMcpTool, timeout: float | None
+    api: Api,
+    access: Access,
+    request: schema.CallMcpTool,
+    timeout: float | None,
+    accept_bytes: bool = False,
 ) -> Answer[schema.ToolAnswer]:
     """Send a call directly if possible, otherwise, or after a harmless failure, through the API."""
     name, began = request.name or "", api.clock.monotonic()
@@ -266,7 +300,13 @@ async def _send_best_way(
         api.check_open()
         try:
             return await call_directly(
-                api.transport, access, server, name, request.args or {}, limit
+                api.transport,
+                access,
+                server,
+                name,
+                request.args or {},
+                limit,
+                accept_bytes=accept_bytes and access.tools.take_bytes(name),
             )
         except AgentBayError as error:
             if not _repeatable(error, name):
@@ -274,7 +314,10 @@ async def _send_best_way(
             logger.info("%s; using the API instead", error)
             if not isinstance(error, _PERHAPS_DONE):
                 access.avoid_until = api.clock.monotonic() + _AVOIDED_SECONDS
-    request = attrs.evolve(request, server=access.tools.server_of(name))
+    args = dict(request.args or {})
+    if isinstance(content := args.get("content"), (bytes, memoryview)):
+        args["content"] = base64.b64encode(content).decode("ascii")
+    request = attrs.evolve(request, server=access.tools.server_of(name), args=args)
     return await api.call(request, limit, deadline=began + max(api.settings.deadline, limit))
 
 

@@ -32,6 +32,8 @@ async def call(state: ServiceState, request: schema.CallMcpTool) -> Answer:
     """Call a tool in a session's sandbox."""
     session = state.session(request.session_id)
     answer, size = await call_tool(state, session, request.name, request.args or {})
+    if isinstance(answer, schema.BytesAnswer):
+        answer = answer.as_text()
     return Answer(answer, size=size)
 
 
@@ -43,7 +45,8 @@ async def call_tool(
     A failure of the tool itself is an answer that is marked as an error, not a failed request.
 
     Returns:
-        The answer, and the number of characters in it.
+        The answer, and the number of characters in it. If the tool answers bytes, a `BytesAnswer`,
+        which is to be converted where bytes cannot be sent.
 
     Raises:
         ApiError: The session cannot work now, its sandbox does not start, or `tool` is missing.
@@ -65,6 +68,8 @@ async def call_tool(
         except (ToolError, SandboxError) as error:
             _check_still_there(state, session, error)
             text, failed = str(error), True
+    if isinstance(text, bytes):
+        return schema.BytesAnswer(body=text), len(text) * 4 // 3
     item = schema.ContentItem(type="text", text=text)
     return schema.ToolAnswer(content=[item], is_error=failed), len(text)
 

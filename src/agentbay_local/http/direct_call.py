@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from aiohttp import web
 
+from agentbay_async._protocol import schema
+from agentbay_async._protocol.byte_calls import MEDIA_TYPE, split_call
 from agentbay_async._protocol.codec import to_json
 from agentbay_local.actions.tools import call_tool
 from agentbay_local.http.bodies import read_body
@@ -55,12 +58,18 @@ class _DirectCalls:
         return await self.middleware.respond(
             request,
             Call("callTool", form),
-            partial(self._handle, session, document),
+            partial(
+                self._handle, session, document, MEDIA_TYPE in request.headers.get("Accept", "")
+            ),
             on_error=_error_reply,
         )
 
     async def _handle(
-        self, session: Session, document: dict[str, Any], effect: Effect | None
+        self,
+        session: Session,
+        document: dict[str, Any],
+        bytes_accepted: bool,
+        effect: Effect | None,
     ) -> Reply:
         name, values = document.get("tool"), document.get("args") or {}
         if not isinstance(name, str) or not isinstance(values, dict):
@@ -69,6 +78,11 @@ class _DirectCalls:
             # The fault may have taken time, in which the session may have changed.
             session = self.state.session(session.id)
         answer, size = await call_tool(self.state, session, name, values)
+        if isinstance(answer, schema.BytesAnswer):
+            if bytes_accepted:
+                # A server sends a file in pieces, and would copy bytes twice.
+                return Reply(web.Response(body=BytesIO(answer.body), content_type=MEDIA_TYPE))
+            answer = answer.as_text()
         request_id = document.get("requestId")
         if not isinstance(request_id, (str, int)):
             # Any other value might be nested too deeply to be written.
@@ -87,9 +101,14 @@ async def _document(request: web.Request) -> dict[str, Any]:
         content = request.content
         # Small bodies have come with the head.
         body = content.read_nowait() if content.is_eof() else await read_body(request)
+        argument = None
+        if request.headers.get("Content-Type") == MEDIA_TYPE:
+            body, argument = split_call(body)
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise invalid("The body", "must be JSON.") from error
     if not isinstance(document, dict):
         raise invalid("The body", "must be a JSON object.")
+    if argument is not None and isinstance(document.get("args"), dict):
+        document["args"]["content"] = argument
     return document

@@ -375,10 +375,13 @@ async def _send_head(
     """Send the head of an answer; return its body, and the response to write that to."""
     whole = response.body if isinstance(response, web.Response) else None
     if isinstance(whole, Payload):
-        body = whole.decode().encode()
+        # Each byte as one character: the body may be no text.
+        body = whole.decode("latin-1").encode("latin-1")
     else:
         body = whole if isinstance(whole, bytes) else b""
-    head = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
+    head = web.StreamResponse(
+        status=response.status, headers={"Content-Type": response.headers["Content-Type"]}
+    )
     head.content_length = len(body)
     await head.prepare(request)
     return body, head

@@ -8,13 +8,14 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
+from agentbay_async._protocol.byte_calls import TAKES_BYTES
 from agentbay_async._protocol.codec import compact_json
 from agentbay_async._protocol.schema import Tool
 from agentbay_local.images.image import Image
 from agentbay_local.images.recipes import ALIASES, PLAIN, RECIPES, REFUSED
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.sandbox.values import Isolation
-from agentbay_local.tools.schemas import FEATURES, TOOLS
+from agentbay_local.tools.schemas import FEATURES, TAKE_BYTES, TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -162,7 +163,11 @@ class ToolSet(dict[str, Tool]):
             {name: tool for name, tool in TOOLS.items() if FEATURES[name] in image.features}
         )
         self.short_list = compact_json(
-            [{"name": tool.name, "server": tool.server} for tool in self.values()]
+            [
+                {"name": name, "server": tool.server}
+                | ({TAKES_BYTES: True} if name in TAKE_BYTES else {})
+                for name, tool in self.items()
+            ]
         )
 
 

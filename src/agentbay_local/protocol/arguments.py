@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, overload
 
 import attrs
@@ -45,6 +46,20 @@ class Arguments:
         if not isinstance(value, str):
             raise self._mistyped(name, "a string")
         return value
+
+    def content(self, name: str) -> bytes | memoryview:
+        """Return bytes, which came as they are or as base64.
+
+        Raises:
+            ToolError: The argument is missing or neither of the two.
+        """
+        value = self.values.get(name)
+        if isinstance(value, memoryview):
+            return value
+        try:
+            return base64.b64decode(self.text(name), validate=True)
+        except ValueError as error:
+            raise self.wrong(name, "must be base64") from error
 
     def path(self, name: str) -> str:
         """Return a path: a string that is not empty and has no NUL byte.

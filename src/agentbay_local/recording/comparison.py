@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from agentbay_async._protocol.byte_calls import TAKES_BYTES
 from agentbay_local.cassettes.cassette import parse_container
 from agentbay_local.cassettes.matching import RANDOM
 
@@ -39,6 +40,8 @@ _STATES = frozenset({"Status", "status"})
 _RESTING = frozenset({"FINISH", "Failed", "PAUSED", "RUNNING", "Success"})
 # Members that appear when work has ended, which a poll sees sooner in one run than in another.
 _OF_ENDED_WORK = frozenset({"finishTime"})
+# The mark of the local service for our own client, which a recorder takes out.
+_OF_ONE_SIDE = _OF_ENDED_WORK | {TAKES_BYTES}
 _MESSAGES = frozenset({"ErrMsg", "Message", "errMsg", "error", "errorMessage", "message"})
 _NUMBER = re.compile(r"\d+")
 _SHOWN = 120
@@ -106,7 +109,7 @@ def _compare_objects(
     recorded: dict[str, Any], here: dict[str, Any], path: str, *, is_error: bool
 ) -> Iterator[str]:
     is_error = is_error or (recorded.get("isError") is True and here.get("isError") is True)
-    only_one = (recorded.keys() ^ here.keys()) & _OF_ENDED_WORK
+    only_one = (recorded.keys() ^ here.keys()) & _OF_ONE_SIDE
     for key in (key for key in dict.fromkeys([*recorded, *here]) if key not in only_one):
         inner = f"{path}.{key}" if path else key
         if key not in here:

@@ -24,6 +24,7 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from agentbay_async._protocol import error_codes
+from agentbay_async._protocol.byte_calls import TAKES_BYTES
 from agentbay_async._protocol.codec import compact_json
 from agentbay_local.cassettes.cassette import (
     CLIENT,
@@ -85,6 +86,9 @@ _NOISE = frozenset({"SignatureNonce", "Timestamp"})
 _DECODED = frozenset({"content-encoding", "content-length"})
 
 _REGION = re.compile(r"((?:^|[?&])LoginRegionId=)[^&]*")
+
+# In JSON text inside JSON.
+_BYTES_MARK = rf"\"{TAKES_BYTES}\":true".encode()
 
 _FAILURES = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
@@ -240,7 +244,7 @@ class RecordingProxy:
                 allow_redirects=False,
             ) as found:
                 if request.method == "POST" or request.path == "/":
-                    return await self._rewritten(exchange, found)
+                    return await self._rewritten(exchange, found, request.path)
                 response = web.StreamResponse(
                     status=found.status, headers=self._response_headers(found)
                 )
@@ -250,10 +254,12 @@ class RecordingProxy:
         return response
 
     async def _rewritten(
-        self, exchange: Exchange, found: aiohttp.ClientResponse
+        self, exchange: Exchange, found: aiohttp.ClientResponse, request_path: str
     ) -> web.StreamResponse:
         """Return the answer to an action or a tool call, its URLs leading through the proxy."""
         content = await found.read()
+        if request_path == "/":
+            content = _without_bytes(content)
         body = captured(content)
         self._tape.finish(exchange, Response(found.status, _kept(found.headers, _RECEIVED), body))
         if b"://" in content:
@@ -380,6 +386,24 @@ def _form_of(request: web.Request, content: bytes) -> tuple[dict[str, str], dict
         pairs = parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True)
         return bounded_fields(_without_noise(dict(pairs))), {}
     return {}, captured(content)
+
+
+def _without_bytes(content: bytes) -> bytes:
+    """Return an answer whose list of tools does not say which of them take bytes.
+
+    So that clients send all calls as JSON, in which secrets are found and calls can be compared.
+    """
+    if _BYTES_MARK not in content:
+        return content
+    try:
+        value = json.loads(content)
+        tools = json.loads(value["Data"]["ToolList"])
+        for tool in tools:
+            tool.pop(TAKES_BYTES, None)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return content
+    value["Data"]["ToolList"] = compact_json(tools)
+    return compact_json(value).encode("ascii")
 
 
 def _without_noise(fields: Mapping[str, str]) -> dict[str, str]:

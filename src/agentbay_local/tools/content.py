@@ -7,19 +7,24 @@ then reads or writes without another round trip, and with the rights of the sess
 from __future__ import annotations
 
 import asyncio
-import base64
+import contextlib
+import errno
 import os
+import posixpath
+import stat
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol.text_diff import unified_diff
 from agentbay_local.off_loop import run_off_loop
 from agentbay_local.protocol.arguments import Arguments, ToolError
+from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.sandbox.host.credentials import acting_as
+from agentbay_local.sandbox.host.startup import finish
 from agentbay_local.tools.file_errors import format_file_error, translate_file_errors
 from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
 
 if TYPE_CHECKING:
-    from agentbay_local.sandbox.base import OpenMode, Sandbox
+    from agentbay_local.sandbox.base import Entry, OpenMode, Sandbox
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["edit_file", "read_file", "read_multiple_files", "write_file"]
@@ -28,18 +33,19 @@ _MAX_READ = 32 * 1024 * 1024
 _MAX_EDIT = 2 * 1024 * 1024
 # Up to this size the page cache answers faster than a thread starts.
 _MAX_INLINE = 64 * 1024
+# A directory with these errors takes no new file; one of its files may be writable all the same.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-async def read_file(context: ToolContext, arguments: Arguments) -> str:
-    """Answer with a byte range of a file, as text or as base64.
+async def read_file(context: ToolContext, arguments: Arguments) -> str | bytes:
+    """Answer with a byte range of a file, as text or as bytes.
 
     Text is cut between characters, so that consecutive ranges join to the whole text.
     """
     path = arguments.path("path")
     offset, length = arguments.count("offset", 0), arguments.count("length", 0)
     if arguments.text("format", "text") == "binary":
-        data = await _read(context.sandbox, path, offset, length)
-        return base64.b64encode(data).decode("ascii")
+        return await _read(context.sandbox, path, offset, length)
     before = min(offset, MARGIN)
     size = length and before + length + MARGIN
     data = await _read(context.sandbox, path, offset - before, size)
@@ -68,13 +74,20 @@ async def _read_block(sandbox: Sandbox, path: str, most: int) -> tuple[str, int]
 
 
 async def write_file(context: ToolContext, arguments: Arguments) -> str:
-    """Overwrite a file with text, or append text to it."""
+    """Overwrite a file with text or bytes, or append them to it."""
     mode = arguments.text("mode", "overwrite")
     if mode not in ("overwrite", "append"):
         raise arguments.wrong("mode", f"must be 'overwrite' or 'append', not {mode!r}")
+    path, sandbox = arguments.path("path"), context.sandbox
+    if arguments.text("format", "text") == "binary":
+        content = arguments.content("content")
+        if mode == "append" or len(content) <= _MAX_INLINE:
+            await _write(sandbox, path, "a" if mode == "append" else "w", content)
+        else:
+            await _replace(sandbox, path, content)
+        return "True"
     data = _encode(arguments, "content", arguments.text("content"))
-    open_mode: OpenMode = "w" if mode == "overwrite" else "a"
-    await _write(context.sandbox, arguments.path("path"), open_mode, data)
+    await _write(sandbox, path, "w" if mode == "overwrite" else "a", data)
     return "True"
 
 
@@ -144,7 +157,7 @@ def _pread_all(file: int, size: int, offset: int) -> bytes:
     return b"".join(chunks)
 
 
-async def _write(sandbox: Sandbox, path: str, mode: OpenMode, data: bytes) -> None:
+async def _write(sandbox: Sandbox, path: str, mode: OpenMode, data: bytes | memoryview) -> None:
     with translate_file_errors("write file"):
         file = await sandbox.open(path, mode)
     try:
@@ -158,7 +171,59 @@ async def _write(sandbox: Sandbox, path: str, mode: OpenMode, data: bytes) -> No
         os.close(file)
 
 
-def _write_all(file: int, data: bytes, uid: int | None) -> None:
+async def _replace(sandbox: Sandbox, path: str, data: bytes | memoryview) -> None:
+    """Write a part file beside a file, and rename it over it: readers never see half of it.
+
+    A link is written in place, and so is a file whose directory may not be written to.
+    """
+    entry = await _existing(sandbox, path)
+    file = None
+    part = posixpath.join(posixpath.dirname(path), f".agentbay-{os.urandom(8).hex()}.part")
+    if entry is None or (entry.is_file and not entry.is_symlink):
+        try:
+            file = await sandbox.open(part, "w")
+        except SandboxOSError as error:
+            if error.errno not in _READ_ONLY:
+                raise ToolError(format_file_error("write file", path, error.strerror)) from error
+    if file is None:
+        await _write(sandbox, path, "w", data)
+        return
+    try:
+        await _fill(file, data, sandbox.uid, entry)
+        await sandbox.move(part, path)
+    except BaseException as error:
+        await finish(_remove_quietly(sandbox, part))
+        if isinstance(error, (OSError, SandboxOSError)):
+            raise ToolError(format_file_error("write file", path, error.strerror)) from error
+        raise
+
+
+async def _existing(sandbox: Sandbox, path: str) -> Entry | None:
+    try:
+        return await sandbox.stat(path)
+    except SandboxOSError:
+        return None
+
+
+async def _fill(file: int, data: bytes | memoryview, uid: int | None, entry: Entry | None) -> None:
+    def fill() -> None:
+        _write_all(file, data, uid)
+        if entry is not None:
+            with acting_as(uid):
+                os.fchmod(file, stat.S_IMODE(entry.mode))
+
+    try:
+        await run_off_loop(fill)
+    finally:
+        os.close(file)
+
+
+async def _remove_quietly(sandbox: Sandbox, path: str) -> None:
+    with contextlib.suppress(SandboxError):
+        await sandbox.remove(path)
+
+
+def _write_all(file: int, data: bytes | memoryview, uid: int | None) -> None:
     rest = memoryview(data)
     with acting_as(uid):
         while rest:

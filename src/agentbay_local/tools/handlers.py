@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agentbay_local.protocol.arguments import Arguments
     from agentbay_local.tools.tool_context import ToolContext
 
-    Handler = Callable[[ToolContext, Arguments], Awaitable[str]]
+    Handler = Callable[[ToolContext, Arguments], Awaitable[str | bytes]]
 
 __all__ = ["HANDLERS"]
 
@@ -20,7 +20,7 @@ __all__ = ["HANDLERS"]
 def _browser(name: str) -> Handler:
     """Return a handler of `browser`, which is imported when it is called: it is rarely wanted."""
 
-    async def handle(context: ToolContext, arguments: Arguments) -> str:
+    async def handle(context: ToolContext, arguments: Arguments) -> str | bytes:
         from agentbay_local.tools import browser
 
         handler: Handler = getattr(browser, name)

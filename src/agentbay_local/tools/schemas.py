@@ -12,13 +12,16 @@ from agentbay_async._protocol.schema import Tool
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["COMMANDS", "FEATURES", "TOOLS", "Feature"]
+__all__ = ["COMMANDS", "FEATURES", "TAKE_BYTES", "TOOLS", "Feature"]
 
 Feature = Literal["shell", "code", "browser", "desktop"]
 """What an image offers beside files: commands, code, a browser, a desktop."""
 
 COMMANDS = frozenset({"shell", "run_code"})
 """The tools that run programs. A call ends when its client hangs up or its session pauses."""
+
+TAKE_BYTES = frozenset({"read_file", "write_file"})
+"""The tools whose direct calls may carry bytes. Only our own client reads the mark for that."""
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 0}
@@ -155,6 +158,7 @@ _BY_FEATURE: Mapping[Feature, tuple[Tool, ...]] = {
             path=_TEXT,
             content=_TEXT,
             mode={"type": "string", "enum": ["overwrite", "append"]},
+            format={"type": "string", "enum": ["text", "binary"]},
         ),
         _file_tool(
             "get_file_change",

@@ -67,6 +67,7 @@ from agentbay_async._protocol.schema.sync import GetContextInfo as GetContextInf
 from agentbay_async._protocol.schema.sync import MountConfig as MountConfig
 from agentbay_async._protocol.schema.sync import Persistence as Persistence
 from agentbay_async._protocol.schema.sync import SyncContext as SyncContext
+from agentbay_async._protocol.schema.tools import BytesAnswer as BytesAnswer
 from agentbay_async._protocol.schema.tools import CallMcpTool as CallMcpTool
 from agentbay_async._protocol.schema.tools import ContentItem as ContentItem
 from agentbay_async._protocol.schema.tools import ListMcpTools as ListMcpTools

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any, ClassVar
 
@@ -27,6 +28,18 @@ class ToolAnswer:
 
     content: list[ContentItem] | None = named("content")
     is_error: bool | None = named("isError")
+
+
+@attrs.define
+class BytesAnswer(ToolAnswer):
+    """The answer of a tool that answered bytes, and no text."""
+
+    body: bytes = attrs.field(default=b"", repr=False)
+
+    def as_text(self) -> ToolAnswer:
+        """Return the answer as JSON carries it: the bytes as base64."""
+        text = base64.b64encode(self.body).decode("ascii")
+        return ToolAnswer([ContentItem(type="text", text=text)], is_error=False)
 
 
 @attrs.define

@@ -1,8 +1,9 @@
 """Split content into chunks that one call accepts, and the scripts that put it in place; no I/O.
 
 The API accepts at most 63 KiB of JSON arguments in one call; a session's direct address accepts
-more. Larger content is written in chunks to a part file beside the target, which replaces the
-target by a rename once it is complete and verified. Readers so never see half of a file.
+more, and that of our local service takes bytes as they are. Larger content is written in chunks to
+a part file beside the target, which replaces the target by a rename once it is complete and
+verified. Readers so never see half of a file.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ ARGUMENT_LIMIT = 48 * 1024
 BYTES_LIMIT = 36 * 1024
 #: How many times more one call to a session's direct address accepts.
 DIRECT_FACTOR = 20
+#: Bytes that one call carries where calls may carry bytes.
+PLAIN_LIMIT = 8 * 1024 * 1024
 
 #: Write bytes that fit into one call. Path and data come in variables, so that no byte of them is
 #: parsed by the shell. The test before ``mkdir`` saves a process.
@@ -139,6 +142,13 @@ def split_bytes(content: bytes, factor: int = 1) -> Iterator[str]:
     step = BYTES_LIMIT * factor
     for start in range(0, max(len(content), 1), step):
         yield base64.b64encode(content[start : start + step]).decode("ascii")
+
+
+def split_plain(content: bytes) -> Iterator[memoryview]:
+    """Split bytes into chunks of ``PLAIN_LIMIT``, without copying them."""
+    view = memoryview(content)
+    for start in range(0, len(view), PLAIN_LIMIT):
+        yield view[start : start + PLAIN_LIMIT]
 
 
 def parent_directory(path: str) -> str:

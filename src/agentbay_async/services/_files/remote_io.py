@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import logging
 from contextlib import aclosing, asynccontextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
-from agentbay_async._protocol.codec import decode_base64
 from agentbay_async.errors import (
     AgentBayError,
     APIError,
-    BadAnswerError,
     CommandError,
     FileError,
     ToolError,
@@ -24,14 +23,26 @@ from agentbay_async.errors import (
 from agentbay_async.services._files import chunking
 from agentbay_async.services._files.parsing import describe_failure, parse_file_info
 from agentbay_async.services._shell import ONE_REQUEST, run_shell
-from agentbay_async.services._tool_calls import call_tool
+from agentbay_async.services._tool_calls import call_tool, read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Mapping,
+    )
 
     from agentbay_async._api import Api
     from agentbay_async.models.files import FileInfo
     from agentbay_async.models.tools import McpToolResult
+
+    # What one call writes: text, or bytes where they can be carried.
+    Chunk = str | bytes | memoryview
+
+T = TypeVar("T")
 
 logger = logging.getLogger("agentbay")
 
@@ -72,6 +83,22 @@ class RemoteFiles:
             return await call_tool(self.api, self.session_id, tool, args)
         except ToolError as error:
             raise self.file_error(error.message, path, error.request_id, error.detail) from None
+
+    async def read_bytes(self, path: str, args: Mapping[str, Any]) -> tuple[bytes, str]:
+        """Call the tool that reads bytes of a file; return them, and the id of the request.
+
+        Raises:
+            FileError: As :meth:`call`.
+        """
+        try:
+            return await read_bytes(self.api, self.session_id, "read_file", args)
+        except ToolError as error:
+            raise self.file_error(error.message, path, error.request_id, error.detail) from None
+
+    def takes_bytes(self, tool: str) -> bool:
+        """Return whether a call of a tool can carry bytes, instead of text or base64."""
+        access = self.api.access.get(self.session_id)
+        return access is not None and access.takes_bytes(tool, self.api.clock.monotonic())
 
     async def run_script(
         self, script: str, variables: Mapping[str, str], timeout: float | None = None
@@ -121,18 +148,22 @@ class RemoteFiles:
         """Return a whole file as text, asked for as text, and the id of the last request.
 
         Returns:
-            ``None`` if the answers do not tell exactly what the file holds: its bytes must be read
-            then.
+            ``None`` if the answers do not tell exactly what the file holds, or if bytes come as
+            fast: its bytes must be read then.
 
         Raises:
             FileError: The file has more than `limit` bytes, or cannot be read.
         """
+        if self.takes_bytes("read_file"):
+            return None
         parts: list[str] = []
         offset = 0
         size: int | None = None
         looked_up = False
         while True:
-            length, answer = await self._read_chunk(path, offset, size)
+            length, answer = await self._read_chunk(
+                path, offset, size, lambda args: self.call("read_file", path, args)
+            )
             is_last = None if size is None else offset + length >= size
             chunk = chunking.exact_text(answer.data, length, is_last=is_last)
             if chunk is None:
@@ -154,15 +185,15 @@ class RemoteFiles:
         Raises:
             FileError: The file has more than `limit` bytes, or cannot be read.
         """
-        content = bytearray()
-        last_request = ""
+        content: list[bytes] = []
+        size, last_request = 0, ""
         async with aclosing(self.read_chunks(path)) as chunks:
-            async for chunk, request_id in chunks:
-                content += chunk
-                last_request = request_id
-                if len(content) > limit:
-                    raise self._too_large(path, limit, request_id)
-        return bytes(content), last_request
+            async for chunk, last_request in chunks:
+                content.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    raise self._too_large(path, limit, last_request)
+        return b"".join(content), last_request
 
     def _too_large(self, path: str, limit: int, request_id: str) -> FileError:
         # Checked while reading: a device has no size, and a file may grow.
@@ -182,11 +213,13 @@ class RemoteFiles:
         offset = 0
         looked_up = size is not None
         while True:
-            length, answer = await self._read_chunk(path, offset, size, format="binary")
-            chunk = _decode_chunk(path, answer)
-            yield chunk, answer.request_id
+            all_come = self.takes_bytes("read_file")
+            length, (chunk, request_id) = await self._read_chunk(
+                path, offset, size, lambda args: self.read_bytes(path, {**args, "format": "binary"})
+            )
+            yield chunk, request_id
             offset += len(chunk)
-            if len(chunk) < min(length, _READ_CHUNK):
+            if len(chunk) < (length if all_come else min(length, _READ_CHUNK)):
                 return
             if not looked_up:
                 looked_up, size = True, await self._known_size(path)
@@ -194,8 +227,12 @@ class RemoteFiles:
                 return
 
     async def _read_chunk(
-        self, path: str, offset: int, size: int | None, **options: str
-    ) -> tuple[int, McpToolResult]:
+        self,
+        path: str,
+        offset: int,
+        size: int | None,
+        read: Callable[[dict[str, Any]], Awaitable[T]],
+    ) -> tuple[int, T]:
         """Return how many bytes were asked for, and the answer.
 
         Not every image reads at or past the end of a file without an error, so at most `size` bytes
@@ -203,11 +240,12 @@ class RemoteFiles:
         """
         while True:
             length = _READ_CHUNK * self.size_factor("read_file")
+            if self.takes_bytes("read_file"):
+                length = chunking.PLAIN_LIMIT
             if size is not None and size > offset:
                 length = min(length, size - offset)
-            args = {"path": path, "offset": offset, "length": length, **options}
             try:
-                return length, await self.call("read_file", path, args)
+                return length, await read({"path": path, "offset": offset, "length": length})
             except (APIError, TransportError):
                 if length <= _READ_CHUNK or self.size_factor("read_file") > 1:
                     raise
@@ -260,11 +298,13 @@ class RemoteFiles:
 
     async def write_text(self, path: str, content: str, mode: str) -> str:
         """Write a text, all of it or nothing; return the id of the last request."""
+        if self.takes_bytes("write_file"):
+            return await self.write_bytes(path, content.encode(), mode)
         rest = chunking.split_text(content, self.size_factor("write_file"))
         first = list(islice(rest, 2))
         if len(first) == 1:
             return await self.write_chunk(path, first[0], mode)
-        md5 = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+        md5 = _md5(content.encode())
         async with self.part_file(path) as part:
             await self._write_chunks(part, chain(first, rest))
             _, request_id = await self.replace(part, path, md5, part=part, append=mode)
@@ -272,28 +312,44 @@ class RemoteFiles:
 
     async def write_bytes(self, path: str, content: bytes, mode: str) -> str:
         """Write bytes, all of them or nothing; return the id of the last request."""
+        plain = self.takes_bytes("write_file")
+        if plain and len(content) <= chunking.PLAIN_LIMIT:
+            return await self.write_chunk(path, content, mode)
         if len(content) <= chunking.BYTES_LIMIT:
             text = base64.b64encode(content).decode("ascii")
             script = chunking.WRITE_BYTES.format(">>" if mode == "append" else ">")
             variables = {"F": path, "D": chunking.parent_directory(path), "B": text}
             return (await self.run_on(path, script, variables))[1]
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        # On a thread while the content is sent.
+        hashing = asyncio.get_running_loop().run_in_executor(None, _md5, content)
         async with self.part_file(path) as part:
-            coded = f"{part}64"
-            chunks = chunking.split_bytes(content, self.size_factor("write_file"))
-            await self._write_chunks(coded, chunks)
-            _, request_id = await self.replace(coded, path, md5, part=part, append=mode, coded=True)
+            source = part if plain else f"{part}64"
+            chunks: Iterable[Chunk] = (
+                chunking.split_plain(content)
+                if plain
+                else chunking.split_bytes(content, self.size_factor("write_file"))
+            )
+            await self._write_chunks(source, chunks)
+            md5 = await hashing
+            _, request_id = await self.replace(
+                source, path, md5, part=part, append=mode, coded=not plain
+            )
             return request_id
 
-    async def _write_chunks(self, path: str, texts: Iterable[str]) -> None:
+    async def _write_chunks(self, path: str, chunks: Iterable[Chunk]) -> None:
         mode = "overwrite"
-        for text in texts:
-            await self.write_chunk(path, text, mode)
+        for chunk in chunks:
+            await self.write_chunk(path, chunk, mode)
             mode = "append"
 
-    async def write_chunk(self, path: str, text: str, mode: str) -> str:
-        """Write or append a text that fits into one call; return the id of the request."""
-        args = {"path": path, "content": text, "mode": mode}
+    async def write_chunk(self, path: str, chunk: Chunk, mode: str) -> str:
+        """Write or append what fits into one call; return the id of the request.
+
+        Only tools that take them may get bytes, see :meth:`takes_bytes`.
+        """
+        args: dict[str, Any] = {"path": path, "content": chunk, "mode": mode}
+        if not isinstance(chunk, str):
+            args["format"] = "binary"
         return (await self.call("write_file", path, args)).request_id
 
     async def replace(
@@ -368,10 +424,5 @@ class RemoteFiles:
             logger.debug("%s: could not remove %s: %s", self.session_id, path, error)
 
 
-def _decode_chunk(path: str, answer: McpToolResult) -> bytes:
-    try:
-        return decode_base64(answer.data)
-    except ValueError:
-        raise BadAnswerError(
-            f"read_file: {path} did not arrive as base64", request_id=answer.request_id
-        ) from None
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

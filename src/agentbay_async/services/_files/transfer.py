@@ -91,16 +91,19 @@ class FileTransfer:
     async def _upload_by_tools(
         self, source: bytes | Path, path: str, part: str, progress: Progress | None
     ) -> TransferReceipt:
-        coded = f"{part}64"
-        await self._files.write_chunk(coded, "", "overwrite")
+        plain = self._files.takes_bytes("write_file")
+        temporary = part if plain else f"{part}64"
+        await self._files.write_chunk(temporary, "", "overwrite")
         async with transfers.opened(source, path) as reader:
             meter = transfers.Meter(reader.size, progress)
             async with aclosing(reader.chunks(meter)) as chunks:
                 size = chunking.BYTES_LIMIT * self._files.size_factor("write_file")
                 async for chunk in _resize_chunks(chunks, size):
-                    text = base64.b64encode(chunk).decode("ascii")
-                    await self._files.write_chunk(coded, text, "append")
-        verified, _ = await self._files.replace(coded, path, meter.md5, part=part, coded=True)
+                    sent = chunk if plain else base64.b64encode(chunk).decode("ascii")
+                    await self._files.write_chunk(temporary, sent, "append")
+        verified, _ = await self._files.replace(
+            temporary, path, meter.md5, part=part, coded=not plain
+        )
         return TransferReceipt(path, meter.done, verified=verified, md5=meter.md5)
 
     async def _upload_by_store(
