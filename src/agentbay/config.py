@@ -36,10 +36,12 @@ from agentbay_async.config import DEFAULT_TASK_LISTING as DEFAULT_TASK_LISTING
 from agentbay_async.config import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
 from agentbay_async.config import LOCAL as LOCAL
 from agentbay_async.config import Config as Config
+from agentbay_async.config import Origin as Origin
 from agentbay_async.config import Settings as Settings
 from agentbay_async.config import Source as Source
 from agentbay_async.config import environment_file as environment_file
 from agentbay_async.config import find_ledger as find_ledger
+from agentbay_async.config import find_origins as find_origins
 from agentbay_async.config import profile_file as profile_file
 from agentbay_async.config import profile_path as profile_path
 from agentbay_async.config import resolve as resolve

@@ -207,6 +207,63 @@ def resolve(
     )
 
 
+@attrs.frozen
+class Origin:
+    """A setting, and where it comes from.
+
+    Attributes:
+        setting: Its name.
+        value: Its value; ``"(set)"`` for a key, which is a secret.
+        source: ``"argument"``, ``"default"``, ``"AGENTBAY_... in the environment"``, or a file.
+    """
+
+    setting: str
+    value: str
+    source: str
+
+
+def find_origins(
+    *, endpoint: str | None = None, environ: Mapping[str, str] | None = None
+) -> list[Origin]:
+    """Return the settings that can come from the environment or a file, and where they come from.
+
+    Nothing is checked: `resolve` tells what cannot be used.
+
+    Args:
+        endpoint: The argument of a client.
+        environ: The environment; default: that of this process.
+
+    Example:
+        >>> [region] = [one for one in find_origins(environ={}) if one.setting == "region_id"]
+        >>> region.value, region.source
+        ('cn-hangzhou', 'default')
+    """
+    lookup = _Lookup(os.environ if environ is None else environ, None)
+    return [
+        lookup.origin("api_key", "AGENTBAY_API_KEY", ""),
+        *_service_origins(endpoint, lookup),
+        lookup.origin("timeout_ms", "AGENTBAY_TIMEOUT_MS", str(int(DEFAULT_TIMEOUT * 1000))),
+        lookup.origin("profile", "AGENTBAY_PROFILE", "default"),
+        lookup.origin("owner", "AGENTBAY_OWNER", "(a name of this user here)"),
+        lookup.origin("ledger", "AGENTBAY_LEDGER", "(a file of this host)"),
+    ]
+
+
+def _service_origins(endpoint: str | None, lookup: _Lookup) -> list[Origin]:
+    """Return the origins of endpoint and region, of which one decides."""
+    if endpoint is not None:
+        region = Origin("region_id", DEFAULT_REGION, "default")
+        return [Origin("endpoint", endpoint, "argument"), region]
+    chosen = lookup.service()
+    region = lookup.origin("region_id", "AGENTBAY_REGION_ID", DEFAULT_REGION)
+    if chosen.region is None:
+        return [
+            lookup.origin("endpoint", "AGENTBAY_ENDPOINT", ""),
+            Origin("region_id", DEFAULT_REGION, "default"),
+        ]
+    return [Origin("endpoint", url_of_region(chosen.region), "of the region"), region]
+
+
 class Source(NamedTuple):
     """The settings of one source; `path` is its ``.env`` file, or ``None`` for other sources."""
 
@@ -263,6 +320,15 @@ class _Lookup:
     def get(self, variable: str) -> str:
         """Return the first value that is not blank, or ``""``."""
         return self.find(variable).value
+
+    def origin(self, setting: str, variable: str, default: str) -> Origin:
+        """Return where a setting comes from."""
+        profile = profile_path(self._environ)
+        for number, source in enumerate(self._all()):
+            if value := source.variables.get(variable, "").strip():
+                place = f"{variable} in {source.path or (profile if number else 'the environment')}"
+                return Origin(setting, "(set)" if setting == "api_key" else value, place)
+        return Origin(setting, default, "default")
 
     def service(self) -> _Service:
         """Return the region and endpoint of the first source that has one of them."""

@@ -7,6 +7,7 @@ basic commands appear in the help and in completions; they run as they do withou
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ USAGE = 2
 FAILED = 125
 """The exit code for a failure of ``agentbay`` itself where others are those of a program."""
 
+_COMPLETION = "_AGENTBAY_COMPLETE"
 _RUNS_PROGRAM = frozenset({"run", "exec", "shell", "code"})
 _MODULES = {
     "run": "commands",
@@ -37,6 +39,14 @@ _MODULES = {
     "pause": "sessions",
     "resume": "sessions",
     "keep-alive": "sessions",
+    "cp": "files",
+    "watch": "files",
+    "code": "code",
+    "port": "ports",
+    "context": "contexts",
+    "bulk": "bulk",
+    "config": "settings",
+    "completion": "settings",
 }
 """The module of each command."""
 
@@ -112,6 +122,11 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
+    if _COMPLETION in os.environ:
+        # What typer itself calls before it completes; it has no public name for it.
+        from typer._completion_classes import completion_init
+
+        completion_init()
     called = arguments[0] if arguments else ""
     if called in _MODULES:
         _register(app, _MODULES[called])

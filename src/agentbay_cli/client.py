@@ -27,17 +27,20 @@ def connect(endpoint: str | None, **settings: Any) -> AgentBay:
         settings: Fields of :class:`agentbay.Config`.
 
     Raises:
-        ConfigurationError: There is no key, or a setting is invalid.
+        ConfigurationError: There is no key, a setting is invalid, or the local service did not
+            start.
         OSError: The local service cannot be started.
-        ValueError: The local service did not start.
     """
     # Checked first: making a client takes longer.
     found = resolve(endpoint=endpoint)
-    from agentbay import AgentBay, Config
+    from agentbay import AgentBay, Config, ConfigurationError
 
     if found.endpoint != LOCAL:
         return AgentBay(cfg=Config(**settings), endpoint=endpoint)
-    key, url, context = _local_service()
+    try:
+        key, url, context = _local_service()
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
     return AgentBay(key, Config(ssl_context=context, **settings), endpoint=url)
 
 

@@ -5,12 +5,14 @@ Values are checked here, before anything is sent. The names are those of docker 
 
 # Without `from __future__ import annotations`: typer reads these annotations at run time.
 import os
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from agentbay_cli.durations import parse_duration
+from agentbay_cli.output import is_terminal
 
 __all__ = [
     "Cwd",
@@ -21,9 +23,11 @@ __all__ = [
     "Labels",
     "SessionId",
     "Timeout",
+    "confirm",
     "duration",
     "parse_envs",
     "parse_labels",
+    "read_text",
     "usage_error",
 ]
 
@@ -64,6 +68,26 @@ def parse_envs(texts: Sequence[str] | None) -> dict[str, str]:
             raise usage_error(f"--env {name}: the variable is not set here; give {name}=VALUE")
         envs[name] = value if separator else os.environ[name]
     return envs
+
+
+def read_text(file: str) -> str:
+    """Return the text of a file, or of standard input for ``-``."""
+    try:
+        if file == "-":
+            return sys.stdin.read()
+        with open(file, encoding="utf-8") as opened:
+            return opened.read()
+    except OSError as error:
+        raise usage_error(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise usage_error(f"{file} is not UTF-8 text") from None
+
+
+def confirm(question: str) -> None:
+    """Ask whether to go on; a no ends the command."""
+    if not is_terminal(sys.stdin):
+        raise usage_error("this asks before it deletes; without a terminal, give --yes")
+    typer.confirm(question, abort=True, err=True)
 
 
 SessionId = Annotated[str, typer.Argument(metavar="ID", help="The session.", show_default=False)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLOSED_PIPE",
+    "ProgressLine",
     "is_terminal",
     "print_line",
     "print_message",
+    "print_row",
     "print_rows",
     "print_value",
+    "printable",
     "table",
     "write_bytes",
     "write_text",
@@ -53,6 +57,14 @@ def print_line(text: str) -> None:
 def print_value(value: Mapping[str, Any]) -> None:
     """Print a JSON object, as one line."""
     write_text(f"{json.dumps(value)}\n", sys.stdout)
+
+
+def print_row(columns: Sequence[str], row: Sequence[Any], *, as_json: bool) -> None:
+    """Print one row, without a head; the arguments are those of `print_rows`."""
+    if as_json:
+        print_value(dict(zip(columns, row, strict=True)))
+    else:
+        print_line("  ".join(map(str, row)))
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool) -> None:
@@ -121,6 +133,35 @@ def printable(text: str) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
     )
+
+
+class ProgressLine:
+    """A line on standard error that changes, if a person looks at it; otherwise nothing.
+
+    Not a bar of rich, which would write what goes to standard output to standard error.
+    """
+
+    def __init__(self) -> None:
+        self._is_shown = is_terminal(sys.stderr)
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        self._write(printable(text)[: shutil.get_terminal_size().columns - 1])
+
+    def clear(self) -> None:
+        """Remove the line, so that other output has room."""
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        if self._is_shown:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
 
 
 def write_text(text: str, stream: TextIO) -> None:

@@ -23,7 +23,15 @@ from agentbay_cli.output import (
 if TYPE_CHECKING:
     from agentbay import AgentBay, CreateSessionParams, Session
 
-__all__ = ["Volumes", "make_params", "parse_create", "register"]
+__all__ = [
+    "Idle",
+    "MaxRuntime",
+    "Volumes",
+    "make_params",
+    "parse_create",
+    "print_session",
+    "register",
+]
 
 Volumes = Annotated[
     list[str] | None,
@@ -249,7 +257,7 @@ def rm(
     with connect(endpoint) as bay:
         targets = list(ids) if ids else [one.session_id for one in bay.list(wanted)]
         if every and not yes:
-            _confirm(f"Delete all {len(targets)} sessions?")
+            options.confirm(f"Delete all {len(targets)} sessions?")
         result = bay.delete_many(targets, sync_context=sync).run()
         failures = result.failures
         deleted = [one for index, one in enumerate(targets) if index not in failures]
@@ -261,12 +269,6 @@ def rm(
     for index, error in failures.items():
         print_message(f"{targets[index]} could not be deleted: {explain(error)}")
     return 1 if failures else 0
-
-
-def _confirm(question: str) -> None:
-    if not is_terminal(sys.stdin):
-        raise options.usage_error("--all asks before it deletes; without a terminal, give --yes")
-    typer.confirm(question, abort=True, err=True)
 
 
 def pause(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentbay_cli.program import _have_one_target
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -126,6 +128,19 @@ def test_streams_to_one_place_keep_their_order(user: LocalService) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     assert done.stdout.split() == ["out1", "err1", "out2", "err2", "out3", "err3"]
+
+
+def test_streams_of_this_process_that_are_one_are_found(
+    agentbay: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream without a file is not the same as another."""
+    with open(os.devnull, "w") as nothing:
+        monkeypatch.setattr(sys, "stdout", nothing)
+        monkeypatch.setattr(sys, "stderr", nothing)
+        assert _have_one_target()
+        assert agentbay("run", "--", "sh", "-c", "echo out; exit 4").code == 4
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        assert not _have_one_target()
 
 
 def test_a_program_reads_standard_input_if_it_may(

@@ -90,6 +90,33 @@ def test_shell_commands_of_the_local_service_run(code: str, tmp_path: Path):
     assert "running at http://127.0.0.1:" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "code", SHELL.findall((ROOT / "docs" / "cli.md").read_text(encoding="utf-8"))
+)
+def test_commands_of_the_command_line_run(code: str, service: LocalService, tmp_path: Path):
+    """Each block is a script that ends without an error, and deletes what it creates."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "AGENTBAY_ENDPOINT": service.endpoint,
+        "AGENTBAY_API_KEY": service.api_key,
+        "XDG_DATA_HOME": str(tmp_path),
+    }
+    before = set(service.living())
+
+    done = subprocess.run(
+        ["sh", "-e", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert set(service.living()) == before
+
+
 def test_migrate_prints_what_its_page_says(tmp_path: Path):
     """The page shows a program, and the lines that the command lists of it."""
     page = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")

@@ -1,0 +1,8 @@
+"""Run the command ``agentbay``, as ``python -m agentbay``."""
+
+import sys
+
+from agentbay_cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())
