@@ -54,9 +54,15 @@ def install(session: nox.Session, *groups: str, editable: bool = True) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Show sessions, labels and contexts on the embedded service, async and blocking."""
+    """Show sessions, labels and contexts, async and blocking; with "browser", a browser."""
     install(session, editable=False)
+    if session.posargs == ["browser"]:
+        session.install("--quiet", "playwright>=1.50")
+        session.run("agentbay", "image", "build", "browser_latest", "--if-needed")
+        session.run("python", "examples/browser_form.py")
+        return
     session.run("python", "examples/demo.py", *session.posargs)
+    print("\nNext: ./run demo browser, which fills in a form in a browser.")
 
 
 @nox.session

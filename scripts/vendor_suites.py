@@ -41,9 +41,12 @@ REASONS = {
     "mobile": r"'mobile_latest' is not offered",
     "Windows": r"'windows_latest' is not offered",
     "foreign credentials": r"Tool 'oss_\w+' is not offered",
-    "browsers, desktops and agents, which the cloud has": (
-        r"'(browser|linux-desktop)_latest' is not offered|Tool '\w+' is not offered"
+    "a site that sessions do not reach": r"net::ERR_(INTERNET_DISCONNECTED|NAME_NOT_RESOLVED)",
+    "an image that is not ready on this machine": r"is not ready on this machine",
+    "desktops, models and agents, which the cloud has": (
+        r"'linux-desktop_latest' is not offered|Tool '\w+' is not offered"
     ),
+    "proxies of the cloud": r"must be of type 'custom' here",
     "an image of the authors' account": r"'imgc-\w+' is not offered",
     "a host or a network of the cloud": r"\.aliyuncs\.com|service does not offer networks",
     "R and Java, where this machine lacks them": r"Language (r|java) is not installed here",
@@ -52,10 +55,10 @@ REASONS = {
 NAMES = {
     "mobile": r"mobile|[-_]adb|android",
     "Windows": r"MappingPolicy for cross-platform",
-    "browsers, desktops and agents, which the cloud has": (
-        r"[Bb]rowser|computer|[-_]cdp|agent[-_](task|module|integration)|extension"
-        # These ask for a link to a session with a browser.
-        r"|session-getlink|session_info_and_link"
+    # It looks at a browser of the program's own machine.
+    "a browser of the program's own machine": r"fingerprint_local_sync",
+    "desktops, models and agents, which the cloud has": (
+        r"computer|agent[-_](task|module|integration)"
         # It demands a ticket, which opens a desktop.
         r"|^TestSession_InfoMethod$"
     ),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.image_cache import ready_image
 
 from agentbay_async import AsyncAgentBay, BrowserOption, CreateSessionParams
 from agentbay_local import LocalService
-from agentbay_local.images import Image
 
 if TYPE_CHECKING:
+    from agentbay_local.images import Image
     from collections.abc import AsyncIterator
 
     from playwright.async_api import Browser, Playwright
@@ -42,9 +42,7 @@ ORIGIN = f"http://127.0.0.1:{PORT}"
 @pytest.fixture(scope="session")
 def browser_image() -> Image:
     """Return the image with Chromium."""
-    if not (layer := os.environ.get("BROWSER_LAYER")):
-        pytest.skip("BROWSER_LAYER is not set; ./run test sets it")
-    return Image("browser_latest", layers=[layer])
+    return ready_image("browser_latest")
 
 
 @attrs.frozen

@@ -8,12 +8,17 @@ import time
 from typing import TYPE_CHECKING
 
 import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from agentbay_async import AsyncAgentBay, BrowserOption, CreateSessionParams
 from agentbay_local import LocalService
+from agentbay_local.browser.pages import open_page
 from agentbay_local.sandbox.base import Limits
+from agentbay_local.sandbox.outbound.proxy import Proxy
 
 if TYPE_CHECKING:
+    import pytest
     from tests.browser.conftest import Desk
 
     from agentbay_async import AsyncSession
@@ -155,3 +160,45 @@ async def test_the_address_of_a_browser_is_not_for_pages(desk: Desk) -> None:
     ):
         assert answer.status == 403
         assert "devtools" not in await answer.text()
+
+
+async def test_a_browser_reaches_allowed_hosts_only(
+    browser_image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the proxy of its session."""
+
+    async def resolve(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    async def serve(request: web.Request) -> web.Response:
+        return web.Response(text=f"this is {request.host}")
+
+    monkeypatch.setattr(Proxy.__init__, "__defaults__", (resolve,))
+    app = web.Application()
+    app.router.add_get("/", serve)
+    async with TestServer(app) as server:
+        hosts = [f"site.example:{server.port}", f"127.0.0.1:{server.port}"]
+        async with (
+            LocalService(images=[browser_image], allow_hosts=hosts) as service,
+            AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
+        ):
+            params = CreateSessionParams(image_id="browser_latest")
+            session = (await bay.create(params)).unwrap()
+            for host, seen in (("site", "this is site.example"), ("other", "was refused")):
+                url = f"http://{host}.example:{server.port}/"
+                await session.call_mcp_tool("page_use_navigate", {"url": url})
+                browser = service._running().state.browsers.alive(session.session_id)
+                assert browser is not None
+                async with open_page(browser.devtools) as page:
+                    assert seen in (await page.look())["text"]
+
+
+async def test_a_paused_session_keeps_its_browser(desk: Desk) -> None:
+    """A start fails while it is paused, and its pages go on afterwards."""
+    session = await desk.session()
+    page = (await desk.connect(session)).contexts[0].pages[0]
+    await page.set_content("<title>kept</title>")
+    (await session.pause()).unwrap()
+    assert not (await session.browser.initialize()).success
+    (await session.resume()).unwrap()
+    assert await page.title() == "kept"

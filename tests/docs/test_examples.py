@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.image_cache import STORE, ready_image
 
 from agentbay import AgentBay
 from agentbay_local import LocalService
@@ -16,6 +17,7 @@ from agentbay_local import LocalService
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 OUTPUT = {
+    "browser_form.py": ["connected Playwright", "'Order'", "'Thank you', total 9", "done"],
     "agent_loop.py": [
         "$ count-levels log.txt",
         "[127] ",
@@ -44,8 +46,10 @@ OUTPUT = {
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory):
     """Run one local service for all examples."""
-    with LocalService(home=tmp_path_factory.mktemp("home")) as service:
-        yield service
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGENTBAY_IMAGES", str(STORE.directory))
+        with LocalService(home=tmp_path_factory.mktemp("home")) as service:
+            yield service
 
 
 def test_all_examples_are_tested():
@@ -58,6 +62,9 @@ def test_example_runs(name: str, service: LocalService, tmp_path: Path):
     """It succeeds without warnings, and leaves no file and no session."""
     if name == "code_notebook.py" and importlib.util.find_spec("IPython") is None:
         pytest.skip("IPython is not installed")
+    if name == "browser_form.py":
+        pytest.importorskip("playwright")
+        ready_image("browser_latest")
 
     done = _run(EXAMPLES / name, service, tmp_path)
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.image_cache import STORE, ready_image
 
 from agentbay_local import LocalService
 
@@ -52,7 +53,14 @@ def service(tmp_path_factory: pytest.TempPathFactory):
 @pytest.mark.parametrize("code", snippets(FENCE))
 def test_snippet_runs(code: str, service: LocalService, tmp_path: Path):
     """Each snippet is a complete program, and ends without an error or a warning."""
-    environment = {**os.environ, "AGENTBAY_ENDPOINT": service.endpoint}
+    if "browser_latest" in code:
+        pytest.importorskip("playwright")
+        ready_image("browser_latest")
+    environment = {
+        **os.environ,
+        "AGENTBAY_ENDPOINT": service.endpoint,
+        "AGENTBAY_IMAGES": str(STORE.directory),
+    }
 
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
