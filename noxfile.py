@@ -62,7 +62,7 @@ def demo(session: nox.Session) -> None:
         session.run("python", "examples/browser_form.py")
         return
     session.run("python", "examples/demo.py", *session.posargs)
-    print("\nNext: ./run demo browser, which fills in a form in a browser.")
+    session.log("next: ./run demo browser, which fills in a form in a browser")
 
 
 @nox.session
@@ -217,7 +217,8 @@ def run_vendor_suites(session: nox.Session, checkout: Path, options: Sequence[st
     session.install("--quiet", "-e", ".[science]")
     install(session, "typing")
     places = ("--checkout", str(checkout), "--python", str(python))
-    session.run("python", "scripts/vendor_suites.py", *places, *options)
+    images = {"AGENTBAY_IMAGES": make_images(session)["AGENTBAY_TEST_IMAGES"]}
+    session.run("python", "scripts/vendor_suites.py", *places, *options, env=images)
 
 
 @nox.session

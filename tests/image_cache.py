@@ -14,10 +14,13 @@ from agentbay_local.images.apt import apt_is_there
 _MADE_FOR_THIS_RUN = os.environ.get("AGENTBAY_TEST_IMAGES")
 _USUAL = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agentbay-test-images"
 
+#: For programs that tests start, by the variable ``AGENTBAY_IMAGES``.
+STORE = ImageStore(Path(_MADE_FOR_THIS_RUN or _USUAL))
+
 
 def ready_image(name: str) -> Image:
     """Return an image for `LocalService(images=...)`; skip the test where it is not ready."""
-    image = ImageStore(Path(_MADE_FOR_THIS_RUN or _USUAL)).get(name)
+    image = STORE.get(name)
     if image is not None:
         return image
     reason = f"image {name} is not ready here: ./run test makes it"

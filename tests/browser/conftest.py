@@ -12,12 +12,12 @@ from agentbay_async import AsyncAgentBay, BrowserOption, CreateSessionParams
 from agentbay_local import LocalService
 
 if TYPE_CHECKING:
-    from agentbay_local.images import Image
     from collections.abc import AsyncIterator
 
     from playwright.async_api import Browser, Playwright
 
     from agentbay_async import AsyncSession
+    from agentbay_local.images import Image
 
 #: A site in a session: a form, a table, a file, and a page that counts its visits in a cookie.
 SITE = {

@@ -24,9 +24,9 @@ class Browser(_facade.Facade[AsyncBrowser]):
     """Start and stop the browser of one session, and get its DevTools URL.
 
     Connect Playwright, Puppeteer or another client of the DevTools protocol to
-    :meth:`get_endpoint_url`; this library does not install one. The cloud's images
-    ``browser_latest`` and ``linux_latest`` offer a browser; :meth:`navigate` needs
-    ``browser_latest``. With other images every call returns a failed result.
+    :meth:`get_endpoint_url`; this library does not install one. The images ``browser_latest`` and
+    ``linux_latest`` offer a browser, the latter on the local service with its layer; in the cloud
+    :meth:`navigate` needs ``browser_latest``. With other images every call returns a failed result.
 
     Example:
         ::

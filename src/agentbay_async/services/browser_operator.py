@@ -45,8 +45,9 @@ _CALL_TIMEOUT = 60.0
 class AsyncBrowserOperator(SessionService):
     """Act on, look at and read the pages of one session's browser, in words.
 
-    Offered by the cloud's image ``browser_latest``; the local service has none. Start the browser
-    with ``session.browser.initialize()`` first. Each method works on the page that has the focus,
+    Offered by the image ``browser_latest``; what needs a model, the local service asks of
+    ``LocalService(browser_model=...)``. Start the browser with ``session.browser.initialize()``
+    first. Each method works on the page that has the focus,
     or on `page`, a page of Playwright that is connected to the browser. Failures raise
     :class:`~agentbay_async.errors.BrowserError`.
 
