@@ -47,6 +47,7 @@ _MODULES = {
     "bulk": "bulk",
     "config": "settings",
     "completion": "settings",
+    "mcp": "mcp_server",
 }
 """The module of each command."""
 

@@ -137,6 +137,10 @@ def _mounts_below(directory: Path) -> list[str]:
     return [target for target in targets if target.startswith(f"{directory}/")]
 
 
+# Layers of images: the test run keeps them for the next one, and another may be building one.
+_IMAGES = "test-images"
+
+
 def _user_files() -> dict[Path, tuple[int, int]]:
     """Return size and modification time of each file that AgentBay keeps for the user."""
     home = Path.home()
@@ -144,7 +148,8 @@ def _user_files() -> dict[Path, tuple[int, int]]:
         Path(os.environ.get(variable) or home / default) / "agentbay"
         for variable, default in _USER_DIRECTORIES.items()
     }
-    files = [path for base in bases for path in base.rglob("*") if path.is_file()]
+    entries = [entry for base in bases for entry in base.glob("*") if entry.name != _IMAGES]
+    files = [path for entry in entries for path in (entry, *entry.rglob("*")) if path.is_file()]
     return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
