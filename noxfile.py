@@ -236,6 +236,16 @@ def science(session: nox.Session) -> None:
 
 
 @nox.session
+def mcp(session: nox.Session) -> None:
+    """Run the conformance suite of the Model Context Protocol against ``agentbay mcp``."""
+    install(session)
+    directory = session.create_tmp()
+    packages = ("node@22", "@modelcontextprotocol/conformance@0.1.16")
+    session.run("npm", "install", "--silent", "--prefix", directory, *packages, external=True)
+    session.run("python", "tests/mcp/run_conformance.py", directory)
+
+
+@nox.session
 def distributed(session: nox.Session) -> None:
     """Run the distributed map on Ray and Dask clusters with two worker processes each."""
     session.install("--quiet", "-e", ".[ray,dask]")

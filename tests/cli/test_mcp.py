@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from agentbay_cli.main import main
 
 if TYPE_CHECKING:
+    import pytest
+
     from agentbay_local import LocalService
 
 
