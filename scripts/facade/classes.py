@@ -48,11 +48,12 @@ def write_class(node: ast.ClassDef, annotations: Annotations, words: dict[str, s
     Raises:
         SourceError: A base or a member has no rule.
     """
+    if node.bases:
+        base = node.bases[0]
+        raise error_at(annotations.module.path, base, f"no rule for the base {ast.unparse(base)}")
     annotations.use(Name(annotations.module.name, node.name))
     members = [*AwaitedMembers(node, annotations, words).write()]
     slots = '"_awaited",' if members else ""
-    for base, there in _private_bases(node, annotations):
-        members += Members(base, there, words, _set_by_constructor(base)).write()
     members += Members(node, annotations, words, _set_by_constructor(node)).write()
     return block(
         f"class {blocking_name(node.name)}(_facade.Facade[{node.name}]):",
@@ -60,26 +61,6 @@ def write_class(node: ast.ClassDef, annotations: Annotations, words: dict[str, s
         f"\n\n__slots__ = ({slots})",
         *(f"\n\n{member}" for member in members),
     )
-
-
-def _private_bases(
-    node: ast.ClassDef, annotations: Annotations
-) -> Iterator[tuple[ast.ClassDef, Annotations]]:
-    """Yield the bases of an async class, each with the annotations of its module.
-
-    Only private ones have a rule: a public one would need a blocking class of its own.
-
-    Raises:
-        SourceError: A base is public, or not in the source.
-    """
-    for base in node.bases:
-        name = annotations.find(base)
-        found = annotations.source.definition(name) if name else None
-        if name is None or is_public(name.module) or not isinstance(found, ast.ClassDef):
-            path = annotations.module.path
-            raise error_at(path, base, f"no rule for the base {ast.unparse(base)}")
-        annotations.rules.add("inherited member")
-        yield found, annotations.of_module(annotations.source.modules[name.module])
 
 
 @dataclass

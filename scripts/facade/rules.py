@@ -20,7 +20,6 @@ RULES = {
     "callback that gets an async class": "a callback gets the blocking object of an async one",
     "client context": "__aenter__ and __aexit__ become __enter__ and __exit__",
     "constructor": "a constructor creates the async object",
-    "inherited member": "a class gets the members of its private base too",
     "iterable argument": "an iterable is read in a worker thread, one item at a time",
     "iterable class": "a class with __aiter__ gets __iter__",
     "overload": "overloads are copied; the one body below them casts what it calls",

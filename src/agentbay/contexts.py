@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+    from agentbay.client import AgentBay
     from agentbay_async.models.contexts import (
         ClearContextResult,
         Context,
@@ -42,6 +43,13 @@ class ContextService(_facade.Facade[AsyncContextService]):
     """
 
     __slots__ = ()
+
+    @property
+    def agent_bay(self) -> AgentBay:
+        """The client; another object for it if the program has dropped the first one."""
+        from agentbay.client import AgentBay
+
+        return _facade.part(self, AgentBay, self._aio.agent_bay)
 
     def get(
         self, name: str | None = None, create: bool = False, context_id: str | None = None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Literal
 
+    from agentbay.client import AgentBay
     from agentbay.services.agent import Agent
     from agentbay.services.browser import Browser
     from agentbay.services.code import Code
@@ -130,6 +131,13 @@ class Session(_facade.Facade[AsyncSession]):
     def enable_browser_replay(self) -> bool | None:
         """Whether the service records the browser; ``None`` if that is left to it, or unknown."""
         return self._aio.enable_browser_replay
+
+    @property
+    def agent_bay(self) -> AgentBay:
+        """The client; another object for it if the program has dropped the first one."""
+        from agentbay.client import AgentBay
+
+        return _facade.part(self, AgentBay, self._aio.agent_bay)
 
     @property
     def command(self) -> Command:

@@ -130,7 +130,11 @@ class Api:
 
     Attributes:
         access: Direct addresses of sessions, by session id.
+        find_client: Returns the client, which sets this.
     """
+
+    # The client is in a layer above, so this module does not know its type.
+    find_client: Callable[[], Any]
 
     def __init__(
         self,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
+from weakref import ref
 
 import attrs
 
@@ -12,6 +14,7 @@ from agentbay_async import _check
 from agentbay_async._api import Api
 from agentbay_async._clock import SystemClock
 from agentbay_async._lifecycle import unheld
+from agentbay_async._lifecycle.back_references import finder
 from agentbay_async._lifecycle.creation import create_session
 from agentbay_async._lifecycle.deletion import delete_abandoned, log_abandoned
 from agentbay_async._lifecycle.orphans import clean_up_client
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
 
     from agentbay_async._clock import Clock
     from agentbay_async._lifecycle.creation import CreatedSession
+    from agentbay_async._lifecycle.ledger import Ledger
     from agentbay_async._transport.base import Transport
     from agentbay_async.config import Config, Settings
     from agentbay_async.contexts import AsyncContextService
@@ -144,6 +148,7 @@ class AsyncAgentBay:
         self._api = api_type(
             settings, retry, clock, BackgroundTasks(clock), self._ledger, transport
         )
+        self._api.find_client = finder(self, partial(_client_of, ref(self._api)))
         self._services: dict[Callable[[Api], Any], Any] = {}
 
     @classmethod
@@ -700,6 +705,19 @@ class AsyncAgentBay:
     beta_pause_async = pause
     beta_resume = resume
     beta_resume_async = resume
+
+
+def _client_of(found: ref[Api]) -> AsyncAgentBay:
+    """Return another client of an API, which shares its connections.
+
+    Args:
+        found: The API. It holds what calls this, and must not be held by it.
+    """
+    api = cast("Api", found())
+    client = AsyncAgentBay.__new__(AsyncAgentBay)
+    client._api, client._services = api, {}
+    client._ledger = cast("Ledger | None", api.ledger)
+    return client
 
 
 async def _release(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
+    from agentbay_async.client import AsyncAgentBay
 
 # Entries on each page of an iteration: the usual upper bound of the service's gateway.
 _PAGE = 100
@@ -59,6 +60,12 @@ class AsyncContextService:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+
+    @property
+    def agent_bay(self) -> AsyncAgentBay:
+        """The client; another object for it if the program has dropped the first one."""
+        client: AsyncAgentBay = self._api.find_client()
+        return client
 
     @returns_result(ContextResult)
     async def get(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
-from weakref import ref
 
 import attrs
 
 from agentbay_async import _check
 from agentbay_async._clock import poll
 from agentbay_async._lifecycle import reserved_labels
+from agentbay_async._lifecycle.back_references import finder
 from agentbay_async._lifecycle.deletion import delete
 from agentbay_async._protocol import schema
 from agentbay_async._transport.access import Access
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from agentbay_async._api import Api
-    from agentbay_async.services._session_service import SessionService
+    from agentbay_async.client import AsyncAgentBay
     from agentbay_async.services.agent import AsyncAgent
     from agentbay_async.services.browser import AsyncBrowser
     from agentbay_async.services.code import AsyncCode
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from agentbay_async.services.pty import AsyncPty
     from agentbay_async.session_context import AsyncSessionContext
 
-S = TypeVar("S", bound="SessionService")
+T = TypeVar("T")
 
 _DEFAULT_IMAGE = "linux_latest"
 
@@ -172,6 +172,12 @@ class AsyncSession:
     @property
     def _known(self) -> Access:
         return self._access or self._api.access.get(self.session_id) or Access(self.session_id)
+
+    @property
+    def agent_bay(self) -> AsyncAgentBay:
+        """The client; another object for it if the program has dropped the first one."""
+        client: AsyncAgentBay = self._api.find_client()
+        return client
 
     @property
     def command(self) -> AsyncCommand:
@@ -524,14 +530,16 @@ class AsyncSession:
         name = await self._image() if image_id is None else image_id
         return await list_tools(self._api, _check.identifier(name, "image_id"))
 
-    def _service(self, kind: Callable[[Api, str], S]) -> S:
+    def _service(self, kind: Callable[[Api, str], T]) -> T:
         """Return the service of class `kind`; the same one each time."""
         if self._services is None:
             self._services = {}
-        service: S | None = self._services.get(kind)
+        service: T | None = self._services.get(kind)
         if service is None:
             service = kind(self._api, self.session_id)
-            service._find_session = self._finder()
+            # Typed as Any, because the services, which all have the attribute, share no base.
+            part: Any = service
+            part._find_session = self._finder()
             self._services[kind] = self._api.access.hold(service, self.session_id)
         return service
 
@@ -550,7 +558,7 @@ class AsyncSession:
                 self._reserved,
                 self._ends,
             )
-            self._find = _finder(self, again)
+            self._find = finder(self, again)
         return self._find
 
     async def _reserved_labels(self, deadline: float) -> dict[str, str]:
@@ -644,23 +652,6 @@ class AsyncSession:
         """Return :attr:`link_url`, under the name of the official client; deprecated."""
         _check.warn_deprecated("getLinkUrl()", "link_url")
         return self.link_url
-
-
-def _finder(
-    session: AsyncSession, make_again: Callable[[], AsyncSession]
-) -> Callable[[], AsyncSession]:
-    """Return a function that returns `session`, or one made again after that was freed."""
-    found = ref(session)
-
-    def find() -> AsyncSession:
-        nonlocal found
-        session = found()
-        if session is None:
-            session = make_again()
-            found = ref(session)
-        return session
-
-    return find
 
 
 def _call_limit(

@@ -31,13 +31,14 @@ from agentbay_async.models.contexts import (
 )
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.sync_policy import ContextSync
-from agentbay_async.services._session_service import SessionService
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
+    from agentbay_async._api import Api
     from agentbay_async.models.context_status import ContextStatusData
+    from agentbay_async.session import AsyncSession
 
 
 # How the official client looks whether a sync is done: how often, and the pauses in milliseconds.
@@ -49,10 +50,20 @@ _LONGEST_PAUSE = 5000
 _GROWING = 100
 
 
-class AsyncSessionContext(SessionService):
+class AsyncSessionContext:
     """Transfer files between a session and its contexts, and report the state of transfers."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_api", "_find_session", "_session_id")
+
+    def __init__(self, api: Api, session_id: str) -> None:
+        self._api = api
+        self._session_id = session_id
+        self._find_session: Callable[[], AsyncSession]
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     @returns_result(ContextInfoResult)
     async def info(

@@ -392,22 +392,8 @@ def test_construct_without_a_rule_is_an_error(convert: Convert, body: str, reaso
         convert(body)
 
 
-def test_members_of_a_private_base_are_inherited(convert: Convert, source: Path) -> None:
-    """Their annotations have the meaning of their own module."""
-    inner = source / "_inner.py"
-    part = "from agentbay_async.part import AsyncPart as Other\n"
-    member = '    @property\n    def part(self) -> Other:\n        """Its part."""'
-    text = f"{part}{inner.read_text('utf-8')}class Base:\n{member}\n"
-    inner.write_text(text, "utf-8")
-    head = _HEAD.replace("Api, Clock", "Api, Base, Clock")
-    _write(source, {"thing.py": f"{head}{_CLASS.replace('AsyncThing', 'AsyncThing(Base)')}"})
-    text = _generate(source)["thing.py"]
-    assert "def part(self) -> Part:" in text
-    assert "return _facade.part(self, Part, self._aio.part)" in text
-
-
-@pytest.mark.parametrize("base", ["AsyncPart", "Found", "dict"])
-def test_public_base_is_an_error(convert: Convert, base: str) -> None:
+@pytest.mark.parametrize("base", ["AsyncPart", "Api", "Found", "dict"])
+def test_base_is_an_error(convert: Convert, base: str) -> None:
     """Its blocking class would have to be a base of the blocking class: there is no such rule."""
     from facade.rules import SourceError
 

@@ -10,14 +10,12 @@ import pytest
 
 from agentbay import Session
 from agentbay._facade import wrap
-from agentbay_async import AsyncOss, AsyncSession
+from agentbay_async import AsyncAgentBay, AsyncOss, AsyncSession, ClosedError
 
 from .test_link import _ran
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from agentbay_async import AsyncAgentBay
 
     from .machine import Machine
 
@@ -74,6 +72,35 @@ def test_a_service_made_of_a_session_leads_to_it(session: AsyncSession) -> None:
     assert AsyncOss(session).session is session
 
 
+def test_a_session_and_the_contexts_lead_to_the_client(
+    linked_bay: AsyncAgentBay, session: AsyncSession
+) -> None:
+    """As in the official client."""
+    assert session.agent_bay is linked_bay
+    assert linked_bay.context.agent_bay is linked_bay
+
+
+@pytest.mark.usefixtures("_no_collector")
+async def test_a_session_alone_leads_to_an_equal_client(machine: Machine) -> None:
+    """It shares the connections of the first one, and closing it closes them."""
+    first = AsyncAgentBay("key", endpoint=machine.endpoint)
+    session = AsyncSession(first._api, "s-1")
+    assert first.context.agent_bay is first
+    freed = weakref.ref(first), weakref.ref(first._api)
+    del first
+    assert freed[0]() is None
+    client = session.agent_bay
+    assert client is session.agent_bay
+    assert (client.api_key, client.context.agent_bay) == ("key", client)
+    assert (await client.get("s-1")).success
+    assert [entry async for entry in client.list()] == []
+    await client.aclose()
+    with pytest.raises(ClosedError):
+        await session.get_status()
+    del session, client
+    assert freed[1]() is None
+
+
 @pytest.mark.usefixtures("_no_collector")
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_does_not_keep_its_session(linked_bay: AsyncAgentBay, name: str) -> None:
@@ -97,6 +124,7 @@ def test_a_blocking_service_leads_to_an_equal_session(session: AsyncSession) -> 
     assert command.session is command.session
     assert len({command.session, blocking}) == 1
     assert command.session != blocking.code
+    assert blocking.agent_bay == command.session.agent_bay
     assert blocking.browser.operator.browser.session == blocking
     freed = [weakref.ref(each) for each in (blocking, command, command.session)]
     del blocking, command

@@ -27,15 +27,15 @@ class Oss(_facade.Facade[AsyncOss]):
 
     __slots__ = ()
 
+    def __init__(self, session: Session) -> None:
+        super().__init__(AsyncOss(_facade.unwrap(session)))
+
     @property
     def session(self) -> Session:
         """The session; another object for it if the program has dropped the first one."""
         from agentbay.session import Session
 
         return _facade.part(self, Session, self._aio.session)
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(AsyncOss(_facade.unwrap(session)))
 
     def env_init(
         self,

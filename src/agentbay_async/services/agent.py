@@ -24,7 +24,6 @@ from agentbay_async.models.agent import AgentTask, ExecutionResult, QueryResult
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._agent_stream import AgentCallbacks
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import (
     call_tool,
     get_access,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from agentbay_async.models.agent import AgentEvent
     from agentbay_async.models.browser import BrowserOption
     from agentbay_async.services._agent_stream import TaskStream
+    from agentbay_async.session import AsyncSession
 
 A = TypeVar("A")
 
@@ -365,7 +365,7 @@ async def _begin(
         return AsyncTaskExecution(runner, ExecutionResult.failed(error))
 
 
-class AsyncAgent(SessionService):
+class AsyncAgent:
     """The service's agents for one session. The image determines which of them work.
 
     Agents run in the cloud; the local service has none.
@@ -377,11 +377,18 @@ class AsyncAgent(SessionService):
             print(result.data.result)
     """
 
-    __slots__ = ("_agents",)
+    __slots__ = ("__weakref__", "_agents", "_api", "_find_session", "_session_id")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        super().__init__(api, session_id)
+        self._api = api
+        self._session_id = session_id
+        self._find_session: Callable[[], AsyncSession]
         self._agents: dict[Callable[[Api, str], Any], Any] = {}
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     @property
     def computer(self) -> AsyncComputerAgent:

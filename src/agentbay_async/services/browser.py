@@ -17,7 +17,6 @@ from agentbay_async.models.browser import BrowserNotifyMessage, BrowserOption
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult, McpToolResult
 from agentbay_async.services._links import fetch_link
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import call_tool, get_access, get_socket
 from agentbay_async.services.browser_operator import AsyncBrowserOperator
 
@@ -27,12 +26,13 @@ if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async._transport.websocket import SessionSocket
     from agentbay_async.services._browser_messages import BrowserMessages
+    from agentbay_async.session import AsyncSession
 
 #: The server of a session that speaks for its browser.
 _SERVER = "wuying_cdp_mcp_server"
 
 
-class AsyncBrowser(SessionService):
+class AsyncBrowser:
     """Start and stop the browser of one session, and get its DevTools URL.
 
     Connect Playwright, Puppeteer or another client of the DevTools protocol to
@@ -48,12 +48,19 @@ class AsyncBrowser(SessionService):
             browser = await playwright.chromium.connect_over_cdp(url)
     """
 
-    __slots__ = ("_messages", "_operator")
+    __slots__ = ("__weakref__", "_api", "_find_session", "_messages", "_operator", "_session_id")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        super().__init__(api, session_id)
+        self._api = api
+        self._session_id = session_id
+        self._find_session: Callable[[], AsyncSession]
         self._messages: BrowserMessages | None = None
         self._operator: AsyncBrowserOperator | None = None
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     @returns_result(BoolResult)
     async def initialize(self, option: BrowserOption | None = None) -> BoolResult:

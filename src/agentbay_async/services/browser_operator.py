@@ -24,14 +24,15 @@ from agentbay_async.models.browser_agent import (
     ObserveOptions,
     ObserveResult,
 )
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import call_tool, read_json_object, read_json_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from agentbay_async._api import Api
     from agentbay_async.models.tools import McpToolResult
     from agentbay_async.services.browser import AsyncBrowser
+    from agentbay_async.session import AsyncSession
 
 M = TypeVar("M")
 
@@ -42,7 +43,7 @@ _POLL_INTERVAL = 3.0
 _CALL_TIMEOUT = 60.0
 
 
-class AsyncBrowserOperator(SessionService):
+class AsyncBrowserOperator:
     """Act on, look at and read the pages of one session's browser, in words.
 
     Offered by the image ``browser_latest``; what needs a model, the local service asks of
@@ -59,7 +60,17 @@ class AsyncBrowserOperator(SessionService):
             await session.browser.operator.act(ActOptions("click the first link"))
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_api", "_find_session", "_session_id")
+
+    def __init__(self, api: Api, session_id: str) -> None:
+        self._api = api
+        self._session_id = session_id
+        self._find_session: Callable[[], AsyncSession]
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     @property
     def browser(self) -> AsyncBrowser:

@@ -21,7 +21,6 @@ from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, Code
 from agentbay_async.models.results import returns_result
 from agentbay_async.services import _code_parsing as parsing
 from agentbay_async.services._code_parsing import NO_REASON, CodeAnswer
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import (
     ANSWER_GRACE,
     call_tool,
@@ -34,8 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
     from datetime import timedelta
 
+    from agentbay_async._api import Api
     from agentbay_async._transport.websocket import Stream
     from agentbay_async.models.code import CodeOutput
+    from agentbay_async.session import AsyncSession
 
 _DEFAULT_TIMEOUT = 60.0
 _CURE = (
@@ -58,13 +59,23 @@ _LANGUAGES = {
 }
 
 
-class AsyncCode(SessionService):
+class AsyncCode:
     """Run code in one session. Later calls see the names that earlier calls defined.
 
     Offered by the image ``code_latest``.
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_api", "_find_session", "_session_id")
+
+    def __init__(self, api: Api, session_id: str) -> None:
+        self._api = api
+        self._session_id = session_id
+        self._find_session: Callable[[], AsyncSession]
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     async def run_code(
         self,

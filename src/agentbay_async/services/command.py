@@ -8,17 +8,17 @@ from agentbay_async import _check
 from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.models.commands import CommandResult
 from agentbay_async.models.results import returns_result
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._shell import ONE_REQUEST, run_shell, time_limit
 from agentbay_async.services._tool_calls import check_one_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
 
     from agentbay_async._api import Api
     from agentbay_async.services._pty.client import PtyClient
     from agentbay_async.services.process import AsyncProcess
+    from agentbay_async.session import AsyncSession
 
 _DEFAULT_TIMEOUT = ONE_REQUEST
 _DEFAULT_MS = 50_000
@@ -28,14 +28,21 @@ _CURE = "start longer commands with command.start(), and wait for them with wait
 _MAX_STARTED = 128 * 1024 - 64
 
 
-class AsyncCommand(SessionService):
+class AsyncCommand:
     """Run commands in one session. Calls run in parallel and do not share variables."""
 
-    __slots__ = ("_pty",)
+    __slots__ = ("__weakref__", "_api", "_find_session", "_pty", "_session_id")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        super().__init__(api, session_id)
+        self._api = api
+        self._session_id = session_id
+        self._find_session: Callable[[], AsyncSession]
         self._pty: PtyClient | None = None
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     async def execute_command(
         self,

@@ -17,7 +17,6 @@ from agentbay_async.models.ui import (
     WindowInfoResult,
     WindowListResult,
 )
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._ui import (
     UiTools,
     check_choice,
@@ -27,10 +26,11 @@ from agentbay_async.services._ui import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agentbay_async._api import Api
     from agentbay_async.models.input import MouseButton, ScrollDirection
+    from agentbay_async.session import AsyncSession
 
 
 _BUTTONS = ("left", "right", "middle")
@@ -60,7 +60,7 @@ _SPELLINGS = {
 }
 
 
-class AsyncComputer(SessionService):
+class AsyncComputer:
     """Control mouse, keyboard, windows and apps of one session's desktop.
 
     Offered by the cloud's images ``linux_latest`` and ``windows_latest``; with other images every
@@ -74,11 +74,16 @@ class AsyncComputer(SessionService):
             picture = (await session.computer.take_screenshot()).data
     """
 
-    __slots__ = ("_tools",)
+    __slots__ = ("__weakref__", "_find_session", "_tools")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        super().__init__(api, session_id)
+        self._find_session: Callable[[], AsyncSession]
         self._tools = UiTools(api, session_id)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     @returns_result(BoolResult)
     async def click_mouse(

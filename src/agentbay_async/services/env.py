@@ -9,17 +9,17 @@ from agentbay_async import _check
 from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import BoolResult, EnvResult
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import call_tool, read_json_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agentbay_async._api import Api
     from agentbay_async.models.tools import McpToolResult
+    from agentbay_async.session import AsyncSession
 
 
-class AsyncEnv(SessionService):
+class AsyncEnv:
     """Set and read the environment variables of commands, code and terminals in one session.
 
     A variable takes effect for everything that starts afterwards. It can be changed, not removed.
@@ -31,7 +31,17 @@ class AsyncEnv(SessionService):
             print((await session.env.get(["STAGE"])).envs["STAGE"])
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_api", "_find_session", "_session_id")
+
+    def __init__(self, api: Api, session_id: str) -> None:
+        self._api = api
+        self._session_id = session_id
+        self._find_session: Callable[[], AsyncSession]
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     @returns_result(BoolResult)
     async def set(self, envs: Mapping[str, str]) -> BoolResult:

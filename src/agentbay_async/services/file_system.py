@@ -36,7 +36,6 @@ from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._files import parsing
 from agentbay_async.services._files.chunking import escape_dash
 from agentbay_async.services._files.remote_io import RemoteFiles
-from agentbay_async.services._session_service import SessionService
 
 if TYPE_CHECKING:
     import builtins
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from agentbay_async.services._files.file_store import Options
     from agentbay_async.services._files.transfer import FileTransfer
     from agentbay_async.services.watch import AsyncDirectoryWatch
+    from agentbay_async.session import AsyncSession
 
 logger = logging.getLogger("agentbay")
 
@@ -68,7 +68,7 @@ _CHECK_DIRECTORY = """\
 """
 
 
-class AsyncFileSystem(SessionService):
+class AsyncFileSystem:
     """Read and write the files of one session.
 
     Paths are paths in the session; a relative path starts at the home directory. Bytes, large
@@ -77,18 +77,29 @@ class AsyncFileSystem(SessionService):
     """
 
     __slots__ = (
+        "__weakref__",
+        "_api",
         "_files",
+        "_find_session",
         "_has_find",
+        "_session_id",
         "_tool_returns_diff",
         "_transfer",
     )
 
     def __init__(self, api: Api, session_id: str) -> None:
-        super().__init__(api, session_id)
+        self._api = api
+        self._session_id = session_id
+        self._find_session: Callable[[], AsyncSession]
         self._files = RemoteFiles(api, session_id)
         self._transfer: FileTransfer | None = None
         self._tool_returns_diff = False
         self._has_find = True
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     @overload
     async def read_file(

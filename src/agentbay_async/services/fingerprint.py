@@ -182,7 +182,10 @@ class AsyncBrowserFingerprintGenerator:
             return FingerprintFormat.load(document)
         except (playwright.Error, asyncio.TimeoutError, OSError, UsageError) as error:
             channel = "chrome" if self.use_chrome_channel else "chromium"
-            reason = str(error).strip() or f"no answer within {_TIMEOUT:.0f} seconds"
+            # Playwright adds the log of the browser.
+            reason = (
+                str(error).strip().partition("\n")[0] or f"no answer within {_TIMEOUT:.0f} seconds"
+            )
             raise BrowserError(
                 f"the browser of this machine told no fingerprint: {reason}",
                 hint=f"If it is not installed, run: playwright install {channel}",

@@ -19,14 +19,14 @@ from agentbay_async.models.git import (
 from agentbay_async.models.results import OperationResult
 from agentbay_async.services._git import parsing
 from agentbay_async.services._git.command import LOCAL_TIMEOUT, GitCommand
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._shell import time_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from agentbay_async._api import Api
+    from agentbay_async.session import AsyncSession
 
 # Seconds for commands that talk to a remote, and for a clone, which also writes every file.
 _NETWORK_TIMEOUT = 120.0
@@ -34,7 +34,7 @@ _CLONE_TIMEOUT = 300.0
 _RESET_MODES = ("soft", "mixed", "hard", "merge", "keep")
 
 
-class AsyncGit(SessionService):
+class AsyncGit:
     """Run git in one session, with the git that is installed there.
 
     Methods raise. If git fails, they raise :class:`~agentbay_async.errors.GitError`; its subclass
@@ -57,11 +57,16 @@ class AsyncGit(SessionService):
             print(commit.commit_hash)
     """
 
-    __slots__ = ("_command",)
+    __slots__ = ("__weakref__", "_command", "_find_session")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        super().__init__(api, session_id)
+        self._find_session: Callable[[], AsyncSession]
         self._command = GitCommand(api, session_id)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     async def clone(
         self,

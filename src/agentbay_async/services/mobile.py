@@ -28,7 +28,6 @@ from agentbay_async.services._mobile_settings import (
     protect,
     run_setting,
 )
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import read_json_objects
 from agentbay_async.services._ui import (
     UiTools,
@@ -37,14 +36,15 @@ from agentbay_async.services._ui import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agentbay_async._api import Api
     from agentbay_async.models.extra_configs import MobileExtraConfig
     from agentbay_async.models.tools import McpToolResult
+    from agentbay_async.session import AsyncSession
 
 
-class AsyncMobile(SessionService):
+class AsyncMobile:
     """Control touch, keys, UI elements and apps of one session's phone.
 
     Offered by the cloud's image ``mobile_latest``; with other images every call returns a failed
@@ -57,11 +57,18 @@ class AsyncMobile(SessionService):
             elements = (await session.mobile.get_clickable_ui_elements()).data.elements
     """
 
-    __slots__ = ("_tools",)
+    __slots__ = ("__weakref__", "_api", "_find_session", "_session_id", "_tools")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        super().__init__(api, session_id)
+        self._api = api
+        self._session_id = session_id
+        self._find_session: Callable[[], AsyncSession]
         self._tools = UiTools(api, session_id)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     @returns_result(BoolResult)
     async def tap(self, x: int, y: int) -> BoolResult:

@@ -9,7 +9,6 @@ from agentbay_async import _check
 from agentbay_async.errors import BadAnswerError, OssError, ToolError
 from agentbay_async.models.results import returns_result
 from agentbay_async.models.tools import OssResult
-from agentbay_async.services._session_service import SessionService
 from agentbay_async.services._tool_calls import call_tool
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from agentbay_async.session import AsyncSession
 
 
-class AsyncOss(SessionService):
+class AsyncOss:
     """Transfer files between one session and Alibaba Cloud OSS, without passing this machine.
 
     Call :meth:`env_init` before :meth:`upload` and :meth:`download`; the two anonymous methods need
@@ -27,17 +26,26 @@ class AsyncOss(SessionService):
         session: The session; ``session.oss`` is the same service.
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_api", "_find_session", "_session_id")
 
     def __init__(self, session: AsyncSession) -> None:
-        super().__init__(session._api, session.session_id)
+        self._use(session._api, session.session_id)
         self._find_session = session._finder()
+
+    def _use(self, api: Api, session_id: str) -> None:
+        self._api = api
+        self._session_id = session_id
 
     @classmethod
     def _of(cls, api: Api, session_id: str) -> AsyncOss:
         service = cls.__new__(cls)
-        SessionService.__init__(service, api, session_id)
+        service._use(api, session_id)
         return service
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     @returns_result(OssResult)
     async def env_init(

@@ -13,7 +13,6 @@ from agentbay_async.errors import (
 )
 from agentbay_async.services._later import Later, nothing
 from agentbay_async.services._pty.client import PtyClient
-from agentbay_async.services._session_service import SessionService
 
 if TYPE_CHECKING:
     import builtins
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from agentbay_async._api import Api
     from agentbay_async.models.pty import PtySession
     from agentbay_async.services._pty.terminal import Terminal
+    from agentbay_async.session import AsyncSession
 
 logger = logging.getLogger("agentbay")
 
@@ -35,7 +35,7 @@ _DELIVERY_TIMEOUT = 5.0
 _OPEN_TIMEOUT = 30.0
 
 
-class AsyncPty(SessionService):
+class AsyncPty:
     """Open terminals in one session, over its WebSocket.
 
     The methods return plain values and raise errors, because an open terminal is not a result that
@@ -45,11 +45,16 @@ class AsyncPty(SessionService):
     ends with its process, by :meth:`kill`, or with the session.
     """
 
-    __slots__ = ("_client",)
+    __slots__ = ("__weakref__", "_client", "_find_session")
 
     def __init__(self, api: Api, session_id: str) -> None:
-        super().__init__(api, session_id)
+        self._find_session: Callable[[], AsyncSession]
         self._client = PtyClient(api, session_id)
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session; another object for it if the program has dropped the first one."""
+        return self._find_session()
 
     async def create(
         self,
