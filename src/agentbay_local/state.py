@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from agentbay_local.contexts.own_context import create_own_context
 from agentbay_local.protocol.errors import missing, no_context, no_session, not_running, required
 from agentbay_local.store import states
-from agentbay_local.tools.tool_context import ToolContext
 
 if TYPE_CHECKING:
     from agentbay_local.background_tasks import BackgroundTasks
@@ -101,15 +101,15 @@ class ServiceState:
         self.lifecycle.touch(session)
         return session
 
-    async def tool_context(self, session: Session) -> ToolContext:
-        """Start the sandbox of a session if necessary, and return it with the state of its tools.
+    async def own_context(self, session: Session) -> Context:
+        """Return the internal context of a session, which is created on first use.
 
         Raises:
-            ApiError: The sandbox does not start.
+            ApiError: A context of the client is at its path.
         """
-        sandbox = await self.sandboxes.get(session.id)
-        tool_state = self.tool_states[session.id]
-        return ToolContext(session.id, sandbox, tool_state, self.code, self.browsers)
+        return self.store.contexts.own(session.id) or await create_own_context(
+            self.store, self.syncing, session, self.clock.time()
+        )
 
     def context(self, context_id: str | None, name: str = "ContextId") -> Context:
         """Return a context.

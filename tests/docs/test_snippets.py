@@ -56,6 +56,8 @@ def test_snippet_runs(code: str, service: LocalService, tmp_path: Path):
     if "browser_latest" in code:
         pytest.importorskip("playwright")
         ready_image("browser_latest")
+    if ".computer" in code:
+        ready_image("linux_latest")
     environment = {
         **os.environ,
         "AGENTBAY_ENDPOINT": service.endpoint,

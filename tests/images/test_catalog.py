@@ -154,7 +154,7 @@ def test_tools_follow_from_features() -> None:
     assert "run_code" not in images.tools["x"]
     assert "run_code" not in images.tools["x"].short_list
     assert "run_code" in images.tools["y"].short_list
-    assert "which has no code: take an image" in tool_not_offered("x", "run_code")
+    assert "`agentbay image build browser_latest`" in tool_not_offered("x", "run_code")
 
 
 async def test_a_session_has_the_image_that_it_was_made_with(layer: Path) -> None:

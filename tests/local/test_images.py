@@ -112,17 +112,28 @@ async def test_a_tool_of_another_image_is_an_error(api: Api, tool: str) -> None:
     """The text names tool and image, and says what to do."""
     is_error, text = await api.tool(await api.session(), tool, url="x")
     assert is_error
-    assert text.startswith(f"Tool {tool!r} is not offered by image 'linux_latest' here: ")
-    assert "need the cloud service" in text
+    assert text.startswith(f"Tool {tool!r} is not offered by image 'linux_latest' here")
+    assert "the cloud service" in text
 
 
-@pytest.mark.parametrize("tool", ["page_use_navigate", "stopChrome"])
+@pytest.mark.parametrize(
+    ("tool", "feature", "image"),
+    [
+        ("page_use_navigate", "browser", "browser_latest"),
+        ("stopChrome", "browser", "browser_latest"),
+        ("click_mouse", "desktop", "linux_latest"),
+        ("system_screenshot", "desktop", "linux_latest"),
+    ],
+)
 @pytest.mark.usefixtures("sandboxed")
-async def test_a_tool_of_another_image_names_what_that_image_has(api: Api, tool: str) -> None:
-    """An image with it can be made here."""
+async def test_a_tool_of_another_image_names_what_that_image_has(
+    api: Api, tool: str, feature: str, image: str
+) -> None:
+    """An image with it can be made here, by the command in the error."""
     is_error, text = await api.tool(await api.session(), tool, url="x")
     assert is_error
-    assert "which has no browser: take an image that has one" in text
+    assert f"which has no {feature}: run `agentbay image build {image}`" in text
+    assert f"image_id='{image}'" in text
 
 
 @pytest.mark.usefixtures("sandboxed")

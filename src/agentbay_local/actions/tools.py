@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol import schema
@@ -14,12 +16,16 @@ from agentbay_local.sandbox.errors import SandboxError, SandboxPaused
 from agentbay_local.store import states
 from agentbay_local.tools.handlers import HANDLERS
 from agentbay_local.tools.schemas import COMMANDS
+from agentbay_local.tools.tool_context import ToolContext
+from agentbay_local.urls import file_url
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
 
-__all__ = ["call", "call_tool", "list_tools"]
+__all__ = ["call", "call_tool", "list_tools", "tool_context"]
 
 
 async def list_tools(state: ServiceState, request: schema.ListMcpTools) -> Answer:
@@ -59,7 +65,7 @@ async def call_tool(
         try:
             if name not in state.images.tools[session.image]:
                 raise ToolError(tool_not_offered(session.image, name))
-            context = await state.tool_context(session)
+            context = await tool_context(state, session)
             work = HANDLERS[name](context, Arguments(name, values))
             if name in COMMANDS:
                 text = await state.lifecycle.run_until_paused(session, work)
@@ -72,6 +78,35 @@ async def call_tool(
         return schema.BytesAnswer(body=text), len(text) * 4 // 3
     item = schema.ContentItem(type="text", text=text)
     return schema.ToolAnswer(content=[item], is_error=failed), len(text)
+
+
+async def tool_context(state: ServiceState, session: Session) -> ToolContext:
+    """Start the sandbox of a session if necessary, and return it with the state of its tools.
+
+    Raises:
+        ApiError: The sandbox does not start.
+    """
+    sandbox = await state.sandboxes.get(session.id)
+    return ToolContext(
+        session.id,
+        sandbox,
+        state.tool_states[session.id],
+        state.code,
+        state.browsers,
+        partial(_publish, state, session),
+    )
+
+
+async def _publish(
+    state: ServiceState, session: Session, path: str, content: bytes, replaced: Sequence[str]
+) -> str:
+    """Store a file in the internal context of a session, and return a URL to read it."""
+    context = await state.own_context(session)
+    with state.files.incoming_file(context.id) as file:
+        await asyncio.to_thread(file.write_bytes, content)
+        await state.files.publish_file(context.id, path, file, replaced)
+    url, _ = file_url(state, "GET", context.id, path)
+    return url
 
 
 def _check_still_there(state: ServiceState, session: Session, error: Exception) -> None:

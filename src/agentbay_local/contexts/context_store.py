@@ -39,11 +39,14 @@ from agentbay_local.contexts.versions import (
 from agentbay_local.off_loop import run_off_loop
 from agentbay_local.sandbox.host.openat import open_beneath
 from agentbay_local.sandbox.host.removal import remove_tree
+from agentbay_local.trees.manifest import FILE, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator
     from concurrent.futures import Executor
     from pathlib import Path
+
+    from agentbay_local.trees.atomic_write import AtomicWriter
 
 __all__ = ["ContextStore", "Snapshot"]
 
@@ -208,6 +211,25 @@ class ContextStore:
             yield file
         finally:
             file.unlink(missing_ok=True)
+
+    async def publish_file(
+        self, context_id: str, path: str, file: Path, replaced: Collection[str] = ()
+    ) -> PublishedVersion:
+        """Add a file.
+
+        Args:
+            context_id: The context.
+            path: Its path in the context.
+            file: An `incoming_file` with its content.
+            replaced: Files to remove.
+        """
+
+        def link(writer: AtomicWriter, path: str) -> Stamp:
+            return writer.link_file(path, file)
+
+        removed = dict.fromkeys(replaced)
+        change = Change(added={path: Stamp(FILE)}, write=link, removed=removed)
+        return await self.publish(context_id, change)
 
     async def expire(self, context_id: str, now: float) -> float | None:
         """Remove the files that have expired; return the next expiry time."""

@@ -16,14 +16,12 @@ import attrs
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.contexts.versions import Change
 from agentbay_local.http.connections import trust
 from agentbay_local.http.middleware import BrokenOffError, Reply, error_reply
 from agentbay_local.protocol.errors import ApiError, no_context, no_file
 from agentbay_local.testing.fault_actions import Truncate
 from agentbay_local.testing.faults import Call
 from agentbay_local.trees.atomic_write import open_source
-from agentbay_local.trees.manifest import FILE, Stamp
 from agentbay_local.urls import FILE_PREFIX
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from agentbay_local.http.middleware import Middleware
     from agentbay_local.state import ServiceState
     from agentbay_local.testing.fault_actions import Effect
-    from agentbay_local.trees.atomic_write import AtomicWriter
 
     _Work = Callable[[web.Request, str, str, "int | None"], Awaitable[web.StreamResponse]]
 
@@ -87,8 +84,7 @@ class _Files:
         _check_size(request.content_length or 0, most)
         with self.state.files.incoming_file(context_id) as file:
             md5 = await _receive(request, file, cut, most)
-            change = Change(added={path: Stamp(FILE)}, write=_link_from(file))
-            published = await self.state.files.publish(context_id, change)
+            published = await self.state.files.publish_file(context_id, path, file)
         self.state.store.contexts.set_expiry(context_id, published.next_expiry)
         self.state.store.contexts.used(context_id, self.state.clock.time())
         return web.Response(headers=_checksums(md5))
@@ -148,13 +144,6 @@ async def _receive(request: web.Request, file: Path, cut: int | None, most: int 
             if cut is not None and target.tell() >= cut:
                 raise BrokenOffError
     return digest.hexdigest()
-
-
-def _link_from(file: Path) -> Callable[[AtomicWriter, str], Stamp]:
-    def link(writer: AtomicWriter, path: str) -> Stamp:
-        return writer.link_file(path, file)
-
-    return link
 
 
 def _open(snapshot: Snapshot, path: str) -> BinaryIO:

@@ -197,11 +197,14 @@ def tool_not_offered(image: str, name: str) -> str:
     if name.startswith("oss_"):
         return f"{text}: it needs Alibaba Cloud; oss_upload_annon takes a signed URL of any store."
     feature = FEATURES.get(name)
-    if feature is not None:
+    ready = [name for name, recipe in RECIPES.items() if feature in recipe.features]
+    if feature is not None and ready:
         return (
-            f"{text}, which has no {feature}: take an image that has one; `agentbay image list` "
-            "shows them."
+            f"{text}, which has no {feature}: run `{build_command(ready[0])}`, and create sessions "
+            f"with image_id={ready[0]!r}, or use the cloud service."
         )
+    if feature is not None:
+        return f"{text}, which has no {feature}: take an image that has it."
     return (
         f"{text}: phones and agents need the cloud service; ListMcpTools lists the tools of the "
         "local one."

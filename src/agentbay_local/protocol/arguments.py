@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Arguments", "ToolError"]
 
@@ -87,12 +90,38 @@ class Arguments:
             raise self.wrong(name, f"must be a whole number from 0 to {top}")
         return value
 
-    def flag(self, name: str) -> bool:
-        """Return a boolean, False by default."""
+    def integer(self, name: str, least: int, most: int, default: int | None = None) -> int:
+        """Return a whole number from `least` to `most`, required unless there is a default.
+
+        Raises:
+            ToolError: The argument is missing or not a number in that range.
+        """
+        value = self.values.get(name)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self._mistyped(name, "a whole number")
+        if not least <= value <= most:
+            raise self.wrong(name, f"must be a whole number from {least} to {most}")
+        return value
+
+    def choice(self, name: str, allowed: Sequence[str], default: str) -> str:
+        """Return one of some strings.
+
+        Raises:
+            ToolError: The argument is something else.
+        """
+        value = self.text(name, default)
+        if value not in allowed:
+            raise self.wrong(name, f"must be one of {', '.join(allowed)}")
+        return value
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Return a boolean."""
         value = self.values.get(name)
         if value is not None and not isinstance(value, bool):
             raise self._mistyped(name, "true or false")
-        return bool(value)
+        return default if value is None else value
 
     def texts(self, name: str) -> list[str]:
         """Return a list of strings.

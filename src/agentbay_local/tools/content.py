@@ -45,10 +45,10 @@ async def read_file(context: ToolContext, arguments: Arguments) -> str | bytes:
     path = arguments.path("path")
     offset, length = arguments.count("offset", 0), arguments.count("length", 0)
     if arguments.text("format", "text") == "binary":
-        return await _read(context.sandbox, path, offset, length)
+        return await read_bytes(context.sandbox, path, offset, length)
     before = min(offset, MARGIN)
     size = length and before + length + MARGIN
-    data = await _read(context.sandbox, path, offset - before, size)
+    data = await read_bytes(context.sandbox, path, offset - before, size)
     end = before + length if length else len(data)
     return decode_whole_characters(data, before, end)
 
@@ -66,7 +66,7 @@ async def read_multiple_files(context: ToolContext, arguments: Arguments) -> str
 async def _read_block(sandbox: Sandbox, path: str, most: int) -> tuple[str, int]:
     """Return a file or its error, with a heading, and the number of bytes read."""
     try:
-        data = await _read(sandbox, path, 0, 0, most)
+        data = await read_bytes(sandbox, path, 0, 0, most)
     except ToolError as error:
         return f"{path}: Error - {error}", 0
     # The heading has a line of its own: clients in Go read no other form.
@@ -82,12 +82,12 @@ async def write_file(context: ToolContext, arguments: Arguments) -> str:
     if arguments.text("format", "text") == "binary":
         content = arguments.content("content")
         if mode == "append" or len(content) <= _MAX_INLINE:
-            await _write(sandbox, path, "a" if mode == "append" else "w", content)
+            await write_bytes(sandbox, path, "a" if mode == "append" else "w", content)
         else:
             await _replace(sandbox, path, content)
         return "True"
     data = _encode(arguments, "content", arguments.text("content"))
-    await _write(sandbox, path, "w" if mode == "overwrite" else "a", data)
+    await write_bytes(sandbox, path, "w" if mode == "overwrite" else "a", data)
     return "True"
 
 
@@ -95,7 +95,7 @@ async def edit_file(context: ToolContext, arguments: Arguments) -> str:
     """Replace the first occurrence of each text; answer with the difference."""
     path, edits = arguments.path("path"), _read_edits(arguments)
     try:
-        old = (await _read(context.sandbox, path, 0, 0, _MAX_EDIT)).decode()
+        old = (await read_bytes(context.sandbox, path, 0, 0, _MAX_EDIT)).decode()
     except UnicodeDecodeError as error:
         raise arguments.wrong("path", "must name a file of UTF-8 text") from error
     new = old
@@ -104,7 +104,7 @@ async def edit_file(context: ToolContext, arguments: Arguments) -> str:
             raise arguments.wrong(f"edits[{index}].oldText", "is not in the file")
         new = new.replace(before, after, 1)
     if new != old and not arguments.flag("dryRun"):
-        await _write(context.sandbox, path, "w", _encode(arguments, "edits", new))
+        await write_bytes(context.sandbox, path, "w", _encode(arguments, "edits", new))
     return await asyncio.to_thread(unified_diff, path, old, new)
 
 
@@ -127,7 +127,7 @@ def _read_edits(arguments: Arguments) -> list[tuple[str, str]]:
     return [(edit["oldText"], edit["newText"]) for edit in edits]
 
 
-async def _read(
+async def read_bytes(
     sandbox: Sandbox, path: str, offset: int, length: int, most: int = _MAX_READ
 ) -> bytes:
     with translate_file_errors("get file status"):
@@ -157,7 +157,9 @@ def _pread_all(file: int, size: int, offset: int) -> bytes:
     return b"".join(chunks)
 
 
-async def _write(sandbox: Sandbox, path: str, mode: OpenMode, data: bytes | memoryview) -> None:
+async def write_bytes(
+    sandbox: Sandbox, path: str, mode: OpenMode, data: bytes | memoryview
+) -> None:
     with translate_file_errors("write file"):
         file = await sandbox.open(path, mode)
     try:
@@ -186,7 +188,7 @@ async def _replace(sandbox: Sandbox, path: str, data: bytes | memoryview) -> Non
             if error.errno not in _READ_ONLY:
                 raise ToolError(format_file_error("write file", path, error.strerror)) from error
     if file is None:
-        await _write(sandbox, path, "w", data)
+        await write_bytes(sandbox, path, "w", data)
         return
     try:
         await _fill(file, data, sandbox.uid, entry)

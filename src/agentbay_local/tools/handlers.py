@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_local.tools import changes, code, content, env, filesystem, metrics, shell, storage
+from agentbay_local.tools.schemas import FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,6 +28,13 @@ def _browser(name: str) -> Handler:
         return await handler(context, arguments)
 
     return handle
+
+
+async def _use_desktop(context: ToolContext, arguments: Arguments) -> str:
+    # Few sessions have a desktop, so that this is imported when one is used.
+    from agentbay_local.tools.desktop import handlers
+
+    return await handlers.HANDLERS[arguments.tool](context, arguments)
 
 
 HANDLERS: dict[str, Handler] = {
@@ -62,4 +70,5 @@ HANDLERS: dict[str, Handler] = {
     "page_use_login": _browser("login"),
     "page_use_close_session": _browser("close_session"),
     "stopChrome": _browser("stop"),
+    **{name: _use_desktop for name, feature in FEATURES.items() if feature == "desktop"},
 }

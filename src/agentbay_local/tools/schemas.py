@@ -95,6 +95,113 @@ def _with_task(name: str, description: str, instruction: str, **more: Any) -> tu
     )
 
 
+def _ui_tool(name: str, description: str, *required: str, **arguments: Any) -> Tool:
+    return _tool("wuying_ui", name, description, *required, **arguments)
+
+
+def _app_tool(name: str, description: str, *required: str, **arguments: Any) -> Tool:
+    return _tool("wuying_app", name, description, *required, **arguments)
+
+
+def _window_tool(name: str, description: str) -> Tool:
+    return _ui_tool(name, description, "window_id", window_id=_NUMBER)
+
+
+_POINT = {"x": _NUMBER, "y": _NUMBER}
+_BUTTONS = ["left", "right", "middle"]
+
+_DESKTOP = (
+    _ui_tool(
+        "click_mouse",
+        "Click a mouse button at a point; double_left clicks twice.",
+        *_POINT,
+        **_POINT,
+        button={**_TEXT, "enum": [*_BUTTONS, "double_left"], "default": "left"},
+    ),
+    _ui_tool("move_mouse", "Move the mouse to a point.", *_POINT, **_POINT),
+    _ui_tool(
+        "drag_mouse",
+        "Move the mouse from a point to another with a button held down.",
+        "from_x",
+        "from_y",
+        "to_x",
+        "to_y",
+        from_x=_NUMBER,
+        from_y=_NUMBER,
+        to_x=_NUMBER,
+        to_y=_NUMBER,
+        button={**_TEXT, "enum": _BUTTONS, "default": "left"},
+    ),
+    _ui_tool(
+        "scroll",
+        "Turn the mouse wheel at a point by some notches.",
+        *_POINT,
+        **_POINT,
+        direction={**_TEXT, "enum": ["up", "down", "left", "right"], "default": "up"},
+        amount={"type": "integer", "minimum": 1, "default": 1},
+    ),
+    _ui_tool("get_cursor_position", "Return the position of the mouse."),
+    _ui_tool("input_text", "Type a text, with any Unicode characters.", "text", text=_TEXT),
+    _ui_tool(
+        "press_keys",
+        "Press keys together, such as Ctrl and c; hold keeps them down.",
+        "keys",
+        keys=_TEXTS,
+        hold=_FLAG,
+    ),
+    _ui_tool("release_keys", "Release keys that are held down.", "keys", keys=_TEXTS),
+    _ui_tool("get_screen_size", "Return the size of the screen in pixels, and its density."),
+    _ui_tool(
+        "list_root_windows",
+        "List the windows, the uppermost first.",
+        timeout_ms={"type": "integer", "minimum": 1, "default": 3000},
+    ),
+    _ui_tool("get_active_window", "Return the window that has the focus."),
+    _window_tool("activate_window", "Give a window the focus."),
+    _window_tool("close_window", "Ask a window to close."),
+    _window_tool("maximize_window", "Maximize a window."),
+    _window_tool("minimize_window", "Minimize a window."),
+    _window_tool("restore_window", "Show a minimized window, or give one its normal size."),
+    _window_tool("fullscreen_window", "Let a window fill the screen."),
+    _ui_tool(
+        "resize_window",
+        "Give a window another size in pixels.",
+        "window_id",
+        "width",
+        "height",
+        window_id=_NUMBER,
+        width=_NUMBER,
+        height=_NUMBER,
+    ),
+    _ui_tool("focus_mode", "Keep new windows from taking the focus, or let them.", "on", on=_FLAG),
+    _app_tool(
+        "get_installed_apps",
+        "List the apps of the start menu, of the desktop, or of both.",
+        start_menu={**_FLAG, "default": True},
+        desktop=_FLAG,
+        ignore_system_app={**_FLAG, "default": True},
+    ),
+    _app_tool(
+        "start_app",
+        "Start an app by its command, which is quoted as for a shell.",
+        "start_cmd",
+        start_cmd=_TEXT,
+        work_directory=_TEXT,
+        activity=_TEXT,
+    ),
+    _app_tool("list_visible_apps", "List the processes that have windows."),
+    _app_tool("stop_app_by_pname", "Stop the processes with a name.", "pname", pname=_TEXT),
+    _app_tool("stop_app_by_pid", "Stop a process.", "pid", pid=_NUMBER),
+    _app_tool("stop_app_by_cmd", "Run the command that stops an app.", "stop_cmd", stop_cmd=_TEXT),
+    _tool(
+        "wuying_capture",
+        "screenshot",
+        "Return a picture of the screen in base64.",
+        format={**_TEXT, "enum": ["png", "jpeg", "jpg"], "default": "png"},
+    ),
+    _tool("mcp-server", "system_screenshot", "Store a picture of the screen, and return its URL."),
+)
+
 _BY_FEATURE: Mapping[Feature, tuple[Tool, ...]] = {
     "shell": (
         _tool(
@@ -226,6 +333,7 @@ _BY_FEATURE: Mapping[Feature, tuple[Tool, ...]] = {
         _page_tool("close_session", "Forget the tasks of these tools; the browser stays."),
         _tool("wuying_cdp_mcp_server", "stopChrome", "Stop the browser."),
     ),
+    "desktop": _DESKTOP,
 }
 
 TOOLS: Mapping[str, Tool] = {

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from agentbay_local.browser.browsers import Browsers
     from agentbay_local.code import Kernels
     from agentbay_local.sandbox.base import Sandbox
@@ -25,6 +27,8 @@ class ToolContext:
         state: Variables and watched paths, kept between calls.
         kernels: Run code in the session.
         browsers: Start and end its browser.
+        publish: Stores a file outside of the session, by its path in the session's internal
+            context, its content and the paths of files to delete; returns a URL to read it.
     """
 
     session_id: str
@@ -32,3 +36,4 @@ class ToolContext:
     state: ToolState
     kernels: Kernels
     browsers: Browsers
+    publish: Callable[[str, bytes, Sequence[str]], Awaitable[str]]

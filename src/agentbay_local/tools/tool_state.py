@@ -26,11 +26,13 @@ class ToolState:
         env: Variables of its commands, code and terminals.
         watchers: Watchers by path, the least recently used first.
         meter: The last reading of its metrics.
+        parts: What tools that are rarely used keep, by a name of theirs.
     """
 
     env: dict[str, str] = attrs.field(factory=dict, repr=False)
     watchers: dict[str, PathWatcher] = attrs.field(factory=dict)
     meter: Meter = attrs.field(factory=Meter)
+    parts: dict[str, object] = attrs.field(factory=dict)
 
 
 ToolStates = defaultdict[str, ToolState]

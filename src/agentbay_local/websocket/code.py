@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from agentbay_local.actions.tools import tool_context
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.tools.code import stream_code
 
@@ -45,7 +46,7 @@ class CodeServer:
     async def _run(self, connection: Connection, request: Request) -> None:
         session = self._state.running_session(self._session_id)
         with self._state.lifecycle.using(session):
-            context = await self._state.tool_context(session)
+            context = await tool_context(self._state, session)
             frames = stream_code(context, Arguments(_TOOL, request.params))
             work = _reply_all(connection, request, frames)
             await self._state.lifecycle.run_until_paused(session, work)

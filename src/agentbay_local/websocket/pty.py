@@ -16,6 +16,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from agentbay_local.actions.tools import tool_context
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
 from agentbay_local.websocket.pty_session import PtySession
@@ -103,7 +104,7 @@ class PtyServer:
 
     async def _create(self, connection: Connection, request: Request, arguments: Arguments) -> None:
         session = self._state.running_session(self._session_id)
-        context = await self._state.tool_context(session)
+        context = await tool_context(self._state, session)
         if len(self._list_open()) >= _MAX_OPEN:
             raise ToolError(f"The session has {_MAX_OPEN} terminals open; close one first")
         terminal = await _open_terminal(context, arguments)
