@@ -7,6 +7,7 @@ basic commands appear in the help and in completions; they run as they do withou
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib import import_module
@@ -63,6 +64,11 @@ def run(arguments: Sequence[str]) -> int:
         AgentBayError: The command failed; `exit_code` tells with which exit code to end.
     """
     head, program = _split(arguments)
+    if not head and _COMPLETION not in os.environ:
+        # Releases of typer differ in where they print the help then, and in the exit code.
+        with contextlib.redirect_stdout(sys.stderr):
+            run(["--help"])
+        return USAGE
     try:
         # Without the standalone mode, in which an error is three lines.
         code = make_app(head)(head, prog_name="agentbay", standalone_mode=False, obj=program)

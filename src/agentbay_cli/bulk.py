@@ -9,7 +9,7 @@ import attrs
 import typer
 
 from agentbay_cli import options
-from agentbay_cli.client import connect, explain
+from agentbay_cli.client import connect, deleted_on_error, explain
 from agentbay_cli.options import Endpoint, Envs, Image, Json, Labels, Timeout
 from agentbay_cli.output import (
     ProgressLine,
@@ -61,8 +61,10 @@ def create(
     with connect(endpoint, ledger=False) as bay, ProgressLine() as line:
         params = make_params(bay, given)
         result = bay.create_many(params, count, on_progress=lambda now: line.show(str(now))).run()
-    for session in result.sessions:
-        print_session(session, as_json=as_json)
+        with deleted_on_error(bay, *result.sessions):
+            line.clear()
+            for session in result.sessions:
+                print_session(session, as_json=as_json)
     for error in result.failures.values():
         print_message(f"agentbay: a session was not created: {explain(error)}")
     print_message(f"{result.done} of {count} created in {result.seconds:.1f} s")

@@ -7,23 +7,26 @@ runs.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import ssl
 from typing import TYPE_CHECKING, Any
 
-from agentbay_async.config import LOCAL, resolve
-
+# The library is imported when a client is made: help and mistakes need none of it.
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+
     from agentbay import AgentBay, Session
 
-__all__ = ["connect", "explain", "find_session"]
+__all__ = ["connect", "deleted_on_error", "explain", "find_session"]
 
 
-def connect(endpoint: str | None, **settings: Any) -> AgentBay:
+def connect(endpoint: str | None, *, may_start: bool = True, **settings: Any) -> AgentBay:
     """Return a client of the configured service; use it as a context manager.
 
     Args:
         endpoint: The service; None takes the configured one.
+        may_start: Whether to start the local service if that is meant and does not run.
         settings: Fields of :class:`agentbay.Config`.
 
     Raises:
@@ -31,6 +34,8 @@ def connect(endpoint: str | None, **settings: Any) -> AgentBay:
             start.
         OSError: The local service cannot be started.
     """
+    from agentbay_async.config import LOCAL, resolve
+
     # Checked first: making a client takes longer.
     found = resolve(endpoint=endpoint)
     from agentbay import AgentBay, Config, ConfigurationError
@@ -38,13 +43,13 @@ def connect(endpoint: str | None, **settings: Any) -> AgentBay:
     if found.endpoint != LOCAL:
         return AgentBay(cfg=Config(**settings), endpoint=endpoint)
     try:
-        key, url, context = _local_service()
+        key, url, context = _local_service(may_start=may_start)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     return AgentBay(key, Config(ssl_context=context, **settings), endpoint=url)
 
 
-def _local_service() -> tuple[str, str, ssl.SSLContext | None]:
+def _local_service(*, may_start: bool) -> tuple[str, str, ssl.SSLContext | None]:
     """Return key, address and TLS settings of the service in the background."""
     from agentbay_local.commands.program import client_variables
     from agentbay_local.commands.running_service import default_home, find_running
@@ -52,6 +57,8 @@ def _local_service() -> tuple[str, str, ssl.SSLContext | None]:
     home = default_home().absolute()
     running = find_running(home)
     if running is None:
+        if not may_start:
+            raise ValueError("no local service runs; start it with: agentbay local start")
         # Importing what it takes to start one takes longer than some commands.
         from agentbay_local.commands.background import ensure_started
 
@@ -59,6 +66,8 @@ def _local_service() -> tuple[str, str, ssl.SSLContext | None]:
     variables = client_variables(running.endpoint, running.api_key, running.ca_bundle)
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = variables[name] or ""
+    import ssl
+
     bundle = running.ca_bundle
     context = ssl.create_default_context(cafile=bundle) if bundle else None
     return running.api_key, variables["AGENTBAY_ENDPOINT"] or "", context
@@ -76,6 +85,16 @@ def find_session(bay: AgentBay, session_id: str) -> Session:
         return bay.get(session_id).unwrap()
     except SessionNotFoundError as error:
         error.hint = error.hint or "To list the sessions, run: agentbay ls"
+        raise
+
+
+@contextlib.contextmanager
+def deleted_on_error(bay: AgentBay, *sessions: Session) -> Iterator[None]:
+    """Delete new sessions if the block that tells their ids ends with an error, or by Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        bay.delete_many(sessions).run()
         raise
 
 

@@ -4,15 +4,19 @@ Values are checked here, before anything is sent. The names are those of docker 
 """
 
 # Without `from __future__ import annotations`: typer reads these annotations at run time.
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentbay_cli.durations import parse_duration
 from agentbay_cli.output import is_terminal
+
+if TYPE_CHECKING:
+    from agentbay import AgentBay
 
 __all__ = [
     "Cwd",
@@ -23,6 +27,7 @@ __all__ = [
     "Labels",
     "SessionId",
     "Timeout",
+    "complete_ids",
     "confirm",
     "duration",
     "parse_envs",
@@ -30,6 +35,9 @@ __all__ = [
     "read_text",
     "usage_error",
 ]
+
+# Milliseconds to wait for an answer.
+_COMPLETE_WITHIN = 2000
 
 
 def usage_error(message: str) -> typer.BadParameter:
@@ -90,7 +98,26 @@ def confirm(question: str) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-SessionId = Annotated[str, typer.Argument(metavar="ID", help="The session.", show_default=False)]
+def complete_ids(incomplete: str) -> list[str]:
+    """Return the ids of sessions, for a shell that completes one."""
+    # A shell shows no errors, and a person who waits for a completion presses the key again.
+    with contextlib.suppress(Exception), _client() as bay:
+        return [one.session_id for one in bay.list() if one.session_id.startswith(incomplete)]
+    return []
+
+
+def _client() -> "AgentBay":
+    from agentbay_cli.client import connect
+
+    return connect(None, may_start=False, timeout_ms=_COMPLETE_WITHIN)
+
+
+SessionId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="The session.", show_default=False, autocompletion=complete_ids
+    ),
+]
 Image = Annotated[
     str | None,
     typer.Argument(metavar="[IMAGE]", help="The image, such as linux_latest."),

@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import sys
-import tempfile
 import threading
 from typing import TYPE_CHECKING
 
@@ -95,6 +94,8 @@ def _with_input(session: Session, program: Program) -> str:
     """Return the line of a program with its input, which is in a file of the session by then."""
     if program.input is None:
         return f"{{ {program.line}\n}} </dev/null"
+    import tempfile
+
     path = scratch_path()
     with tempfile.NamedTemporaryFile() as copy:
         # Its size must be known before it is sent.

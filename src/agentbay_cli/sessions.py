@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentbay_cli import options
-from agentbay_cli.client import connect, explain, find_session
+from agentbay_cli.client import connect, deleted_on_error, explain, find_session
 from agentbay_cli.options import Endpoint, Envs, Image, Json, Labels, SessionId, Timeout
 from agentbay_cli.output import (
     is_terminal,
@@ -100,9 +100,10 @@ def create(
     # created it, and this is meant to.
     with connect(endpoint, ledger=False) as bay:
         session = bay.create(make_params(bay, given)).unwrap()
-        if variables:
-            _set_variables(session, variables)
-        print_session(session, as_json=as_json)
+        with deleted_on_error(bay, session):
+            if variables:
+                session.env.set(variables).unwrap()
+            print_session(session, as_json=as_json)
     return 0
 
 
@@ -112,14 +113,6 @@ def print_session(session: "Session", *, as_json: bool) -> None:
         print_value(dict(zip(_COLUMNS, _row(session), strict=True)))
     else:
         print_line(session.session_id)
-
-
-def _set_variables(session: "Session", variables: dict[str, str]) -> None:
-    try:
-        session.env.set(variables).unwrap()
-    except BaseException:
-        session.delete()
-        raise
 
 
 def parse_create(
@@ -240,7 +233,10 @@ def changes(
 
 
 def rm(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Sessions.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Sessions.", autocompletion=options.complete_ids),
+    ] = None,
     labels: Labels = None,
     every: Annotated[bool, typer.Option("--all", help="Delete every session.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

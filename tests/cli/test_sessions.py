@@ -71,6 +71,20 @@ def test_a_session_without_its_variables_is_deleted(agentbay: Run, user: LocalSe
     assert "must not contain" in done.err or "white space" in done.err
 
 
+@pytest.mark.parametrize("command", [["create"], ["bulk", "create", "2"]])
+def test_a_session_whose_id_nobody_gets_is_deleted(
+    agentbay: Run, user: LocalService, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """Ctrl-C while it is told, or an output that is closed."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sessions, "print_line", interrupt)
+    assert agentbay(*command).code == 130
+    assert not user.living()
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -85,6 +85,36 @@ def test_a_shell_can_complete_commands(
     assert "context" in agentbay().out
 
 
+@pytest.mark.parametrize("command", ["exec", "rm", "shell"])
+def test_a_shell_can_complete_the_ids_of_sessions(
+    agentbay: Run, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that the service has; without one there is nothing to complete, and no error."""
+    session_id = agentbay("create").out.strip()
+    monkeypatch.setenv("_AGENTBAY_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"agentbay {command} {session_id[:3]}")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert agentbay().out.split() == [session_id]
+    # No service is started for a completion.
+    for endpoint in ("http://127.0.0.1:9", "local"):
+        monkeypatch.setenv("AGENTBAY_ENDPOINT", endpoint)
+        done = agentbay()
+        assert (done.out.strip(), done.err) == ("", "")
+
+
+def test_help_and_mistakes_import_no_client(run_child: Callable[..., str]) -> None:
+    """They are there at once, and so is what a command needs only later."""
+    code = """
+        import contextlib, io, sys
+        from agentbay_cli.main import main
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            codes = [main(one) for one in (["run", "--help"], ["exec", "s-1"], ["context", "-h"])]
+        late = {"aiohttp", "agentbay", "agentbay_async.config", "agentbay_local", "ssl"}
+        print(codes, late & set(sys.modules) or "none")
+    """
+    assert run_child(code) == "[0, 2, 0] none"
+
+
 def test_an_unknown_shell_is_refused(agentbay: Run) -> None:
     """With those that are known."""
     done = agentbay("completion", "tcsh")
