@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentbay_local.code import session_python
 from agentbay_local.sandbox.host import programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).parents[1]
 #: A user that no machine has.
 SOMEBODY = 1_899_999_998
 UNREACHABLE = "bubblewrap or Python lie where only root can reach them"
@@ -43,6 +46,19 @@ def user_with_programs(way: str) -> int:
     if user and (directory is not None or not is_reachable(programs.find_bubblewrap())):
         pytest.skip(UNREACHABLE)
     return user
+
+
+def for_a_user() -> tuple[str, dict[str, str]]:
+    """Return a Python that an ordinary user can run, and the variables that it needs."""
+    packages = [Path(path) for path in sys.path if path.endswith("-packages")]
+    readable = [str(path) for path in packages if is_reachable(path)]
+    system = Path(f"/usr/bin/python{session_python().version}")
+    python = Path(sys.executable)
+    if not is_reachable(python):
+        python = system
+    if not python.exists() or not is_reachable(ROOT) or not readable:
+        pytest.skip(UNREACHABLE)
+    return str(python), {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *readable])}
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str], *, owns_process: bool = False) -> int:
         if arguments[0] == "image":
             from agentbay_local.commands.images import main as run_images
 
-            return run_images(arguments[1:])
+            return run_images(arguments[1:], owns_process=owns_process)
         return _local(arguments[1:], owns_process=owns_process)
     except KeyboardInterrupt:
         return _fail("interrupted", _INTERRUPTED)

@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.ordinary_user import UNREACHABLE, WAYS, directory_of, is_reachable, user_of
+from tests.ordinary_user import UNREACHABLE, WAYS, directory_of, for_a_user, is_reachable, user_of
 
 from agentbay_async import AsyncAgentBay, CreateSessionParams
+from agentbay_cli.main import main
 from agentbay_local import LocalService
 from agentbay_local.images import ImageStore
 from agentbay_local.images.apt import apt_is_there
@@ -29,10 +31,10 @@ if TYPE_CHECKING:
 
     from agentbay_async import AsyncSession
 
+    Command = Callable[..., str]
     Sessions = Callable[[str], AbstractAsyncContextManager[AsyncSession]]
 
 WITHIN = 500
-ROOT = Path(__file__).parents[2]
 MAIN = "import sys; from agentbay_cli.main import main; sys.exit(main())"
 
 pytestmark = pytest.mark.slow
@@ -55,18 +57,26 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageStore:
     return ImageStore(tmp_path / "images")
 
 
-def image(*arguments: str, code: int = 0) -> str:
-    """Run `agentbay image`; return what it wrote to both streams."""
-    done = subprocess.run(
-        [sys.executable, "-c", MAIN, "image", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=WITHIN,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout
-    return done.stdout
+@pytest.fixture
+def image(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return a function that runs `agentbay image`, and returns what it wrote to both streams."""
+
+    def call(arguments: tuple[str, ...]) -> int:
+        try:
+            return main(["image", *arguments])
+        except SystemExit as end:  # of the parser
+            return int(end.code or 0)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        capsys.readouterr()
+        # On a thread, because the loop of the test may run on this one.
+        with ThreadPoolExecutor(1) as thread:
+            found = thread.submit(call, arguments).result(WITHIN)
+        said = "".join(capsys.readouterr())
+        assert found == code, said
+        return said
+
+    return run
 
 
 @pytest.fixture
@@ -89,7 +99,9 @@ async def output(session: AsyncSession, line: str) -> str:
 
 
 @apt_needed
-async def test_a_package_runs_in_a_session(store: ImageStore, session_of: Sessions) -> None:
+async def test_a_package_runs_in_a_session(
+    store: ImageStore, image: Command, session_of: Sessions
+) -> None:
     """With its alternative, and the record of what it is; the machine itself does not have it."""
     assert "tiny is ready" in image("build", "tiny", "--apt", "figlet")
     async with session_of("tiny") as session:
@@ -108,7 +120,25 @@ async def test_a_package_runs_in_a_session(store: ImageStore, session_of: Sessio
 
 
 @apt_needed
-async def test_an_image_lies_over_another(store: ImageStore, session_of: Sessions) -> None:
+async def test_the_caches_of_packages_are_made(
+    store: ImageStore, image: Command, session_of: Sessions
+) -> None:
+    """A program that shows text must not read every font first."""
+    image("build", "fonts", "--apt", "fontconfig", "fonts-inconsolata")
+    made = store.get("fonts")
+    assert made is not None
+    assert list((made.layers[0] / "var/cache/fontconfig").glob("*.cache-*"))
+    async with session_of("fonts") as session:
+        assert "Inconsolata" in await output(session, "fc-list")
+        assert await output(session, "fc-match Inconsolata family") == "Inconsolata\n"
+        # Nothing had to be read again, which would have left a cache in the home.
+        assert await output(session, "ls ~/.cache/fontconfig 2>/dev/null | wc -l") == "0\n"
+
+
+@apt_needed
+async def test_an_image_lies_over_another(
+    store: ImageStore, image: Command, session_of: Sessions
+) -> None:
     """What that has already is not fetched again."""
     image("build", "low", "--apt", "figlet")
     image("build", "high", "--apt", "toilet", "figlet", "--from", "low")
@@ -139,20 +169,19 @@ asyncio.run(main())
 def test_every_user_can_make_an_image(way: str) -> None:
     """Without the rights of root, and without a trace on the machine."""
     user = user_of(way)
-    packages = [path for path in sys.path if path.endswith("-packages")]
-    needed = [Path(sys.executable), programs.find_bubblewrap(), ROOT, *map(Path, packages)]
-    if user and not all(map(is_reachable, needed)):
+    python, variables = for_a_user() if user else (sys.executable, {})
+    if user and not is_reachable(programs.find_bubblewrap(programs.OVERLAYS_SINCE)):
         pytest.skip(UNREACHABLE)
     status = Path("/var/lib/dpkg/status").read_bytes()
     with directory_of(user) as place:
         for arguments in ([MAIN, "image", "build", "tiny", "--apt", "figlet"], [_IN_A_SESSION]):
             done = subprocess.run(
-                [sys.executable, "-c", *arguments],
+                [python, "-c", *arguments],
                 cwd=place,
                 env={
+                    **variables,
                     "HOME": str(place),
                     "PATH": os.environ["PATH"],
-                    "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *packages]),
                     "TMPDIR": str(place),
                     "AGENTBAY_LEDGER": str(place / "ledger"),
                 },
@@ -227,7 +256,7 @@ def test_builds_at_once_do_not_mix(store: ImageStore) -> None:
     ],
 )
 def test_a_package_that_there_is_not_is_an_error(
-    store: ImageStore, package: str, message: str
+    store: ImageStore, image: Command, package: str, message: str
 ) -> None:
     """In the words of apt, or before it is asked."""
     assert message in image("build", "tiny", "--apt", package, code=2)
@@ -235,7 +264,7 @@ def test_a_package_that_there_is_not_is_an_error(
 
 
 @apt_needed
-def test_what_is_ready_is_not_made_again_if_it_need_not(store: ImageStore) -> None:
+def test_what_is_ready_is_not_made_again_if_it_need_not(store: ImageStore, image: Command) -> None:
     """Unless the packages are others."""
     image("build", "tiny", "--apt", "figlet")
     first = store.get("tiny")
@@ -246,7 +275,7 @@ def test_what_is_ready_is_not_made_again_if_it_need_not(store: ImageStore) -> No
 
 
 def test_a_machine_without_apt_is_told_of_the_import(
-    store: ImageStore, monkeypatch: pytest.MonkeyPatch
+    store: ImageStore, image: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one way that it has."""
     bwrap = programs.find_bubblewrap(programs.OVERLAYS_SINCE)
@@ -274,6 +303,7 @@ def wheel(directory: Path) -> Path:
 
 async def test_a_python_package_is_imported_in_a_session(
     store: ImageStore,
+    image: Command,
     tmp_path: Path,
     session_of: Sessions,
 ) -> None:
@@ -300,6 +330,7 @@ def read(path: Path) -> bytes:
 @pytest.mark.parametrize("kind", ["layout", "export"])
 async def test_a_root_file_system_is_imported(
     store: ImageStore,
+    image: Command,
     tmp_path: Path,
     kind: str,
     session_of: Sessions,
@@ -327,7 +358,7 @@ async def test_a_root_file_system_is_imported(
     ],
 )
 def test_a_hostile_or_useless_archive_makes_no_image(
-    store: ImageStore, tmp_path: Path, content: bytes
+    store: ImageStore, image: Command, tmp_path: Path, content: bytes
 ) -> None:
     """And leaves nothing."""
     source = tmp_path / "x.tar"
@@ -339,7 +370,7 @@ def test_a_hostile_or_useless_archive_makes_no_image(
 
 
 def test_a_system_whose_library_breaks_programs_is_refused(
-    store: ImageStore, tmp_path: Path
+    store: ImageStore, image: Command, tmp_path: Path
 ) -> None:
     """A session with it could not even start."""
     broken = {
@@ -353,7 +384,9 @@ def test_a_system_whose_library_breaks_programs_is_refused(
     assert store.names() == []
 
 
-def test_directories_are_an_image_where_they_are(store: ImageStore, tmp_path: Path) -> None:
+def test_directories_are_an_image_where_they_are(
+    store: ImageStore, image: Command, tmp_path: Path
+) -> None:
     """They are not copied, and not removed with it."""
     (tmp_path / "mine/usr").mkdir(parents=True)
     assert "mine is ready" in image("add", "mine", str(tmp_path / "mine"))
@@ -379,7 +412,9 @@ def test_directories_are_an_image_where_they_are(store: ImageStore, tmp_path: Pa
         (["remove", "../x"], "name must be"),
     ],
 )
-def test_a_mistake_is_named(store: ImageStore, arguments: list[str], message: str) -> None:
+def test_a_mistake_is_named(
+    store: ImageStore, image: Command, arguments: list[str], message: str
+) -> None:
     """Before anything is fetched."""
     said = image(*arguments, code=2)
     assert message in said

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ordinary_user import UNREACHABLE, WAYS, directory_of, is_reachable, user_of
+from tests.ordinary_user import UNREACHABLE, WAYS, directory_of, for_a_user, is_reachable, user_of
 
 from agentbay_local.code import session_python
 from agentbay_local.sandbox.base import Isolation
@@ -23,21 +23,6 @@ from agentbay_local.sandbox.probe import Capability, probe
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("IPython") is None, reason="IPython is not installed"
 )
-
-ROOT = Path(__file__).parents[2]
-
-
-def for_a_user() -> tuple[str, dict[str, str]]:
-    """Return a Python that an ordinary user can run, and the variables that it needs."""
-    packages = [Path(path) for path in sys.path if path.endswith("-packages")]
-    readable = [str(path) for path in packages if is_reachable(path)]
-    system = Path(f"/usr/bin/python{session_python().version}")
-    python = Path(sys.executable)
-    if not is_reachable(python):
-        python = system
-    if not python.exists() or not is_reachable(ROOT) or not readable:
-        pytest.skip(UNREACHABLE)
-    return str(python), {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *readable])}
 
 
 @functools.cache

@@ -33,11 +33,12 @@ _COMMANDS = {
 }
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, owns_process: bool = False) -> int:
     """Run a command and return its exit code.
 
     Args:
         arguments: The arguments after ``image``.
+        owns_process: The process does nothing else, so that its signals end the command.
     """
     options = _parser().parse_args(arguments)
     store = ImageStore.of_user(os.environ)
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str]) -> int:
             from agentbay_local.images.build import add_image
 
             return _tell(add_image(store, options.name, options.directories))
-        return _tell(_interruptible(_make(store, options)))
+        work = _make(store, options)
+        return _tell(_interruptible(work) if owns_process else asyncio.run(work))
     except IsolationUnavailable as error:
         sys.stderr.write(f"agentbay: {error.reason} To cure it: {error.remedy}\n")
     except (AptError, PipError, SandboxError) as error:
