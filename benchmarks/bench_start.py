@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from support.starts import Starter
 
 OURS = "agentbay"
+READY = "agentbay, 2 ready"
 CODE, EMBEDDED = "run_code", Embedded.name
 _TRIMMED = 0.05
 _CEILING = 10.0
@@ -74,19 +76,23 @@ class Starts:
 Measured = dict[str, dict[str, Starts]]
 
 
-async def measure(starters: Sequence[Starter], rounds: int, at_once: int) -> dict[str, Starts]:
+async def measure(
+    starters: Sequence[Starter], rounds: int, at_once: int, pause: float = 0.0
+) -> dict[str, Starts]:
     """Measure contestants in turns; the first one changes from round to round.
 
     Args:
         starters: The contestants.
         rounds: How often each has its turn.
         at_once: How many starts a turn has.
+        pause: Seconds between two turns.
     """
     measured = {starter.name: Starts() for starter in starters}
     for number in range(rounds):
         first = number % len(starters)
         for starter in [*starters[first:], *starters[:first]]:
             await _turn(starter, at_once, measured[starter.name])
+            await asyncio.sleep(pause)
     return measured
 
 
@@ -128,7 +134,7 @@ def targets(measured: Measured) -> list[Target]:
         Target(f"{what}, median ms", most[what], Spread.of([median * 1e3]))
         for what, by_name in measured.items()
         for name, starts in by_name.items()
-        if name in (OURS, EMBEDDED)
+        if name in (READY, EMBEDDED) or (name == OURS and what != "one at a time")
         for median in [starts.percentile(0.5)]
     ]
 
@@ -138,18 +144,21 @@ async def _run_all(
 ) -> tuple[Measured, dict[str, dict[str, float]]]:
     async with AsyncExitStack() as closing:
         locals_ = [LocalService(name, service) for name, service in services.items()]
-        coders = [LocalService(name, service, code=True) for name, service in services.items()]
+        unready = [one for one in locals_ if one.name != READY]
+        coders = [LocalService(one.name, services[one.name], code=True) for one in unready]
         starters: list[Starter] = [Bubblewrap(), *locals_]
-        for one in (*starters, *coders):
+        compiled = closing.enter_context(tempfile.TemporaryDirectory(prefix="agentbay-bench-"))
+        embedded = Embedded(Path(compiled))
+        for one in (*starters, *coders, embedded):
             closing.push_async_callback(one.close)
             await one.start()  # the first start of a service makes what all share
         measured: Measured = {
-            "one at a time": await measure(starters, options.runs, 1),
-            "burst": await measure(starters, options.bursts, options.runs),
+            "one at a time": await measure(starters, options.runs, 1, options.pause),
+            "burst": await measure([starters[0], *unready], options.bursts, options.runs),
             CODE: await measure(coders, max(1, options.runs // 5), 1),
-            EMBEDDED: await measure([Embedded()], max(1, options.runs // 5), 1),
+            EMBEDDED: await measure([embedded], max(1, options.runs // 5), 1),
         }
-        resting = {one.name: await one.resting(_RESTING) for one in locals_}
+        resting = {one.name: await one.resting(_RESTING) for one in unready}
     return {what: by_name for what, by_name in measured.items() if by_name}, resting
 
 
@@ -172,6 +181,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=100, help="and starts of a burst; default 100")
     parser.add_argument("--bursts", type=int, default=3, help="default 3; 0 for none")
     parser.add_argument(
+        "--pause", type=float, default=0.3, help="seconds between single starts; default 0.3"
+    )
+    parser.add_argument(
         "--against", type=Path, metavar="CHECKOUT", help="measure the service of another checkout"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
@@ -182,12 +194,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
-    checkouts = {OURS: None} | ({"other checkout": options.against} if options.against else {})
+    children = {OURS: LocalChild(), READY: LocalChild(ready=2)}
+    if options.against:
+        children["other checkout"] = LocalChild(checkout=options.against)
     with temporary_ledger(), ExitStack() as running:
-        services = {
-            name: running.enter_context(LocalChild(checkout=checkout))
-            for name, checkout in checkouts.items()
-        }
+        services = {name: running.enter_context(child) for name, child in children.items()}
         measured, resting = asyncio.run(_run_all(options, services))
     print(table(_HEAD.split("|"), rows(measured)))
     print()

@@ -38,7 +38,7 @@ _COUNTED = 5
 
 _LIMITS = {
     ("create", "client"): (45, 14),
-    ("create", "service"): (62, 21),
+    ("create", "service"): (63, 21),
     ("shell", "service"): (70, 20),
 }
 """The most functions and modules that a call may pass."""

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentbay_local import LocalService
 from support.child import LineChild
@@ -27,6 +27,7 @@ class LocalChild:
     Args:
         isolation: The level of its sessions.
         checkout: Another checkout of this repository, whose service is run instead.
+        ready: Sandboxes that it starts before a session needs them.
 
     Attributes:
         endpoint: Its URL.
@@ -35,8 +36,10 @@ class LocalChild:
         home: The directory of its state.
     """
 
-    def __init__(self, isolation: str = "namespaces", checkout: Path | None = None) -> None:
-        self._isolation = isolation
+    def __init__(
+        self, isolation: str = "namespaces", checkout: Path | None = None, ready: int = 0
+    ) -> None:
+        self._options = [isolation, *([str(ready)] if ready else [])]
         self._variables = {}
         if checkout is not None:
             places = checkout / "benchmarks", checkout / "src"
@@ -45,7 +48,7 @@ class LocalChild:
     def __enter__(self) -> LocalChild:
         self._home = tempfile.TemporaryDirectory(prefix="agentbay-bench-")
         self._child = LineChild.of_module(
-            "support.local", self._home.name, self._isolation, **self._variables
+            "support.local", self._home.name, *self._options, **self._variables
         )
         said = self._child.read_line()
         self.endpoint: str = said["endpoint"]
@@ -71,10 +74,12 @@ class LocalChild:
 
 def main() -> None:
     """Serve until stdin ends; store the sessions that each of its lines asks for."""
-    home, isolation = sys.argv[1:]
+    home, isolation, *ready = sys.argv[1:]
     # Other levels have no proxy for outbound access.
     hosts = [ALLOWED_HOST] if isolation == "namespaces" else []
-    with LocalService(home=home, isolation=isolation, allow_hosts=hosts) as service:
+    # Another checkout may not know the last one.
+    more: dict[str, Any] = {"ready": int(ready[0])} if ready else {}
+    with LocalService(home=home, isolation=isolation, allow_hosts=hosts, **more) as service:
         print(json.dumps({"endpoint": service.endpoint, "api_key": service.api_key}), flush=True)
         for line in sys.stdin:
             print(

@@ -13,6 +13,8 @@ from agentbay_local.sandbox.host.programs import find_bubblewrap
 from support import host
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.local import LocalChild
 
 _CODE_IMAGE = "code_latest"
@@ -126,14 +128,26 @@ with tempfile.TemporaryDirectory(prefix="agentbay-bench-") as home, LocalService
 
 
 class Embedded:
-    """The service inside a new Python process: seconds from its import until it is ready."""
+    """The service inside a new Python process: seconds from its import until it is ready.
+
+    Args:
+        compiled: A directory for the compiled modules, which an installed package has.
+    """
 
     name = "embedded service ready"
+
+    def __init__(self, compiled: Path) -> None:
+        self._env = {**os.environ, "PYTHONPYCACHEPREFIX": str(compiled)}
+        self._env.pop("PYTHONDONTWRITEBYTECODE", None)
 
     async def start(self) -> float:
         """Start a process and its service."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _EMBEDDED, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
+            sys.executable,
+            "-c",
+            _EMBEDDED,
+            stdout=asyncio.subprocess.PIPE,
+            env=self._env,
         )
         output, _ = await process.communicate()
         if process.returncode:

@@ -33,6 +33,7 @@ from agentbay_local.sandbox.cgroups.detection import detect
 from agentbay_local.sandbox.host.orphans import Orphans
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sessions.lifecycle import Lifecycle
+from agentbay_local.sessions.ready import ReadySandboxes
 from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import ServiceState
 from agentbay_local.store import Store
@@ -83,6 +84,7 @@ class Settings:
     outbound: AllowedHosts
     images: Images
     tls: bool
+    ready: int = 0
     player: Player | None = None
     browser_model: BrowserModel | None = None
 
@@ -183,6 +185,8 @@ class Server:
         await _recover(state, home)
         self._state = state
         await self._listen(state)
+        if state.ready is not None:
+            state.ready.refill()
 
     async def _close_home(self, home: Home) -> None:
         self._home = self._state = self._authority = None
@@ -224,6 +228,7 @@ class Server:
         sandboxes.on_close(browsers.close)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
         self._stack.push_async_callback(_bounded, code.close_all, "code kernels")
+        ready = self._ready_sandboxes(sandboxes, background)
         self._stack.push_async_callback(background.close, _GRACE)
         if not home.temporary:
             # Policies that upload at release are honoured while the home still exists.
@@ -235,6 +240,7 @@ class Server:
             signer=signer,
             background=background,
             sandboxes=sandboxes,
+            ready=ready,
             files=files,
             syncing=syncing,
             lifecycle=lifecycle,
@@ -246,6 +252,15 @@ class Server:
             images=self._settings.images,
             player=self._settings.player,
         )
+
+    def _ready_sandboxes(
+        self, sandboxes: Sandboxes, background: BackgroundTasks
+    ) -> ReadySandboxes | None:
+        if not (self._settings.ready and self.capability.available):
+            return None
+        ready = ReadySandboxes(self._settings.ready, sandboxes, self._settings.images, background)
+        self._stack.push_async_callback(_bounded, ready.close, "ready sandboxes")
+        return ready
 
     async def _listen(self, state: ServiceState) -> None:
         application = app.application(state, self._settings.api_key)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalService"]
 
 _ANSWER_WITHIN = 60.0
+_MOST_READY = 32
 
 T = TypeVar("T")
 
@@ -82,14 +83,17 @@ class LocalService(ServerContext[Server]):
             returns. Without one they are refused.
         tls: Offer TLS beside plain HTTP, on the same port. The home gets a private certificate
             authority, whose certificate clients must trust: `ca_file`. Needs the extra ``local``.
+        ready: Sandboxes, 32 at most, that are started before a session needs them. The first
+            command of a session that gets one does not wait for a start. Each takes some megabytes.
 
     Raises:
         CassetteError: The file is not a cassette.
         HomeInUseError: At its start, another service uses the home.
         OSError: The cassette cannot be read; at its start, the port or the home cannot be used.
-        ValueError: `isolation`, `port`, one of `limits`, of `images` or of `allow_hosts` is
-            invalid, or `allow_hosts` or `images` with layers are given for a level that cannot have
-            them; `tls` is given for another host than one of the loopback, or without the extra.
+        ValueError: `isolation`, `port`, `ready`, one of `limits`, of `images` or of `allow_hosts`
+            is invalid, or `allow_hosts` or `images` with layers are given for a level that cannot
+            have them; `tls` is given for another host than one of the loopback, or without the
+            extra.
 
     Example:
         ::
@@ -115,12 +119,15 @@ class LocalService(ServerContext[Server]):
         images: Iterable[Image] = (),
         browser_model: BrowserModel | None = None,
         tls: bool = False,
+        ready: int = 0,
     ) -> None:
         super().__init__()
         if not 0 <= port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {port}")
         if api_key is not None and not api_key.strip():
             raise ValueError("api_key must not be blank; leave it out for a random one")
+        if not 0 <= ready <= _MOST_READY:
+            raise ValueError(f"ready must be between 0 and {_MOST_READY}, not {ready}")
         self.api_key = api_key or f"akm-local-{secrets.token_hex(16)}"
         fault_file = None if faults is None else Path(faults)
         self._instruments = Instruments.create(clock or SystemClock(), fault_file)
@@ -137,6 +144,7 @@ class LocalService(ServerContext[Server]):
             player=None if cassette is None else Player(Cassette.read(cassette)),
             tls=_checked_tls(tls, host),
             browser_model=browser_model,
+            ready=0 if cassette is not None else ready,
         )
 
     def __repr__(self) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentbay_local.protocol.paging import Pages
     from agentbay_local.protocol.signing import Signer
     from agentbay_local.sessions.lifecycle import Lifecycle
+    from agentbay_local.sessions.ready import ReadySandboxes
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import Context, Session, Store
     from agentbay_local.testing.instruments import Instruments
@@ -44,6 +45,7 @@ class ServiceState:
         signer: Seals page tokens and URLs.
         background: Work that outlives an answer.
         sandboxes: The sandboxes of sessions.
+        ready: Sandboxes without a session yet, or None.
         files: The files of contexts.
         syncing: Moves files between sessions and contexts.
         lifecycle: Pauses, resumes and releases sessions.
@@ -63,6 +65,7 @@ class ServiceState:
     signer: Signer
     background: BackgroundTasks
     sandboxes: Sandboxes
+    ready: ReadySandboxes | None
     files: ContextStore
     syncing: SyncService
     lifecycle: Lifecycle
@@ -130,6 +133,8 @@ class ServiceState:
             self.player.rewind()
         await self.delete_all()
         self.lifecycle.start_sweeper()
+        if self.ready is not None:
+            self.ready.refill()
 
     async def delete_all(self) -> None:
         """Cancel background work, the sweeper included, and delete all sessions and contexts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol import error_codes, schema
@@ -13,7 +13,7 @@ from agentbay_local.actions.labels import checked_labels
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import ApiError, invalid, no_session, required, wrong_state
-from agentbay_local.store import Filter, NewSession, states
+from agentbay_local.store import Filter, NewSession, new_session_id, states
 from agentbay_local.testing.fault_actions import Lag
 from agentbay_local.testing.faults import Call
 from agentbay_local.urls import resource_id, resource_url, session_access
@@ -41,7 +41,10 @@ async def create(state: ServiceState, request: schema.CreateMcpSession) -> Answe
     check_quota(state, 1)
     if to_bind:
         sync.add_missing_contexts(state, to_bind)
-    (session,) = state.lifecycle.admit([new])
+    # Files of contexts come before the programs of a session.
+    lending = nullcontext(new) if to_bind or state.ready is None else state.ready.lend(new)
+    with lending as admitted:
+        (session,) = state.lifecycle.admit([admitted])
     if to_bind:
         sync.attach(state, session, to_bind)
     return Answer(
@@ -73,7 +76,7 @@ def new_session(state: ServiceState, request: schema.CreateMcpSession) -> NewSes
     state.sandboxes.require()
     idle, runtime = lifetimes(request)
     return NewSession(
-        id=f"s-{secrets.token_hex(10)}",
+        id=new_session_id(),
         image=request.image_id or image.name,
         labels=labels,
         created=state.clock.time(),

@@ -59,6 +59,12 @@ def add_service_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="offer TLS beside plain HTTP, with a certificate authority that the home keeps",
     )
+    _add_sandbox_options(parser)
+    _add_network_options(parser)
+    limits.add_flags(parser)
+
+
+def _add_sandbox_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image",
         action="append",
@@ -66,8 +72,13 @@ def add_service_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=DIR",
         help="image whose sessions see a directory with usr over the system; may be repeated",
     )
-    _add_network_options(parser)
-    limits.add_flags(parser)
+    parser.add_argument(
+        "--ready",
+        type=int,
+        default=0,
+        metavar="N",
+        help="sandboxes to start before a session needs them (%(default)s)",
+    )
 
 
 def _add_network_options(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +118,7 @@ def make_service(options: argparse.Namespace, key: str | None) -> LocalService:
         require_sni=options.require_sni,
         images=[parse_image(text) for text in options.image],
         tls=options.tls,
+        ready=options.ready,
     )
 
 

@@ -50,6 +50,7 @@ class _Entry:
     prepared: bool = False
     closed: bool = False
     sandbox: Sandbox | None = None
+    spec: SandboxSpec | None = None
 
 
 def _plain(_: str) -> Image:
@@ -92,6 +93,7 @@ class Sandboxes:
         self._on_close: list[Callable[[str], Awaitable[None]]] = []
         self._warned_of_disk = False
         self._starting = asyncio.Semaphore(_CONCURRENT_STARTS)
+        self._starts = 0
         self.isolation = backend.isolation if backend else requested
 
     def on_close(self, callback: Callable[[str], Awaitable[None]]) -> None:
@@ -112,6 +114,18 @@ class Sandboxes:
     def ids(self) -> set[str]:
         """The ids of the sessions that have a directory or a sandbox."""
         return set(self._entries)
+
+    @property
+    def are_starting(self) -> bool:
+        """Whether any sandbox is starting, or waits for its turn to start."""
+        return self._starts > 0
+
+    def suits(self, session_id: str, image: Image) -> bool:
+        """Return whether the sandbox that was started for an id is what an image needs."""
+        spec = self._entries[session_id].spec
+        return spec is not None and spec == attrs.evolve(
+            spec, limits=image.limits_over(self.limits), layers=image.layers
+        )
 
     async def prepare_root(self, session_id: str) -> SandboxSpec:
         """Return the specification of a session's sandbox, after its directories are made."""
@@ -187,15 +201,23 @@ class Sandboxes:
 
     async def _started(self, session_id: str, entry: _Entry) -> Sandbox:
         async with entry.lock:
-            if entry.sandbox is None or entry.sandbox.dead.is_set():
-                async with self._starting:
-                    if entry.closed:
-                        raise SandboxError("the session is being released")
-                    start = self.require().start(self._spec(session_id))
-                    entry.sandbox = await asyncio.wait_for(start, _START_WITHIN)
-                entry.prepared = True
-                self._warn_of_small_disk()
+            if entry.sandbox is not None and not entry.sandbox.dead.is_set():
+                return entry.sandbox
+            self._starts += 1
+            try:
+                entry.sandbox = await self._start(entry, self._spec(session_id))
+            finally:
+                self._starts -= 1
+            entry.prepared = True
+            self._warn_of_small_disk()
             return entry.sandbox
+
+    async def _start(self, entry: _Entry, spec: SandboxSpec) -> Sandbox:
+        async with self._starting:
+            if entry.closed:
+                raise SandboxError("the session is being released")
+            entry.spec = spec
+            return await asyncio.wait_for(self.require().start(spec), _START_WITHIN)
 
     def _warn_of_small_disk(self) -> None:
         """Warn once if the sessions together may write more than the disk can hold."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from agentbay_local.store.bindings import Binding, Bindings, Task
 from agentbay_local.store.contexts import Context, Contexts
 from agentbay_local.store.database import Database, StateFullError
-from agentbay_local.store.sessions import Filter, NewSession, Session, Sessions
+from agentbay_local.store.sessions import Filter, NewSession, Session, Sessions, new_session_id
 from agentbay_local.store.store import Store
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "StateFullError",
     "Store",
     "Task",
+    "new_session_id",
 ]

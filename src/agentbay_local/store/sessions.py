@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
     from agentbay_local.store.database import Database
     from agentbay_local.store.totals import Tag
 
-__all__ = ["Filter", "NewSession", "Session", "Sessions"]
+__all__ = ["Filter", "NewSession", "Session", "Sessions", "new_session_id"]
 
 _LISTED: Tag = ("", "")
 # Counted like a tag, but never stored: only its number is asked for.
 _ALIVE: Tag = ("alive", "")
+
+
+def new_session_id() -> str:
+    """Return an id that no session has, and that nobody can guess."""
+    return f"s-{secrets.token_hex(10)}"
 
 
 @attrs.frozen
