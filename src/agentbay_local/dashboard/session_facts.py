@@ -17,6 +17,7 @@ from agentbay_local.sandbox.base import HOME
 from agentbay_local.sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
+    from agentbay_local.dashboard.pictures import Pictures
     from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.state import ServiceState
     from agentbay_local.store import Session
@@ -38,11 +39,13 @@ class SessionFacts:
     Args:
         state: The service.
         hub: The terminals of the sessions.
+        pictures: Tells what of a session can be seen.
     """
 
-    def __init__(self, state: ServiceState, hub: Hub) -> None:
+    def __init__(self, state: ServiceState, hub: Hub, pictures: Pictures) -> None:
         self._state = state
         self._hub = hub
+        self._pictures = pictures
 
     async def collect(self, session: Session, after: int, directory: str) -> dict[str, Any]:
         """Return what is known of a session now.
@@ -82,6 +85,7 @@ class SessionFacts:
         files = await _list(sandbox, directory)
         return {
             "excess": sandbox.excess,
+            "browser": self._pictures.has_browser(session.id),
             "process_count": len(processes),
             "processes": [attrs.asdict(one) for one in processes[:_MOST_PROCESSES]],
             "directory": directory,

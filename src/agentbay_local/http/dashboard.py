@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from agentbay_local.dashboard.pictures import Pictures
 from agentbay_local.dashboard.service_facts import service_facts
 from agentbay_local.dashboard.session_facts import SessionFacts
 from agentbay_local.http.connections import trust
@@ -61,7 +62,8 @@ class Dashboard:
 
     def __init__(self, state: ServiceState, hub: Hub) -> None:
         self._state = state
-        self._sessions = SessionFacts(state, hub)
+        self._pictures = Pictures(state)
+        self._sessions = SessionFacts(state, hub, self._pictures)
 
     async def answer(self, request: web.Request, label: str) -> web.Response | None:
         """Answer a request to a host that begins with `label`; None if that is no page's."""
@@ -97,6 +99,8 @@ class Dashboard:
             return _json(await self._sessions.collect(session, after, directory))
         if request.path == "/usage":
             return _json(await self._sessions.usage(session))
+        if request.path == "/browser":
+            return _picture(await self._pictures.of_browser(session_id))
         return _static(request.path[1:])
 
 
@@ -117,6 +121,12 @@ def _json(facts: Any) -> web.Response:
     return web.Response(
         body=json.dumps(facts).encode(), content_type="application/json", headers=_HEADERS
     )
+
+
+def _picture(content: bytes | None) -> web.Response:
+    if content is None:
+        return page("There is no picture.", status=404)
+    return web.Response(body=content, content_type="image/png", headers=_HEADERS)
 
 
 def _number(request: web.Request, name: str) -> int:

@@ -49,6 +49,36 @@ function showTerminals(terminals) {
   table("terminals").replaceChildren(...(shown.length ? shown : ["No terminal is open."]));
 }
 
+// One picture after the other, for as long as there is something to see.
+const VIEWS = ["browser"];
+const seen = new Set();
+let pictures = 0;
+
+function nextPicture(name) {
+  pictures += 1;
+  document.getElementById(name).src = `${name}?${pictures}`;
+}
+
+for (const name of VIEWS) {
+  const image = document.getElementById(name);
+  image.addEventListener("load", () => setTimeout(() => {
+    if (seen.has(name) && !document.hidden) nextPicture(name);
+    else seen.delete(name);
+  }, 500));
+  image.addEventListener("error", () => seen.delete(name));
+}
+
+function showViews(inside) {
+  for (const name of VIEWS) {
+    document.getElementById(`${name}-section`).hidden = !inside[name];
+    if (!inside[name]) seen.delete(name);
+    else if (!seen.has(name)) {
+      seen.add(name);
+      nextPicture(name);
+    }
+  }
+}
+
 async function refresh() {
   const query = new URLSearchParams({ after: calls.next, directory });
   const facts = await get(`facts?${query}`);
@@ -64,6 +94,7 @@ async function refresh() {
   if (facts.sandbox) {
     show("excess", facts.sandbox.excess);
     fill(table("processes"), PROCESSES, facts.sandbox.processes, "Nothing runs now.");
+    showViews(facts.sandbox);
     showFiles(facts.sandbox);
     showTerminals(facts.sandbox.terminals);
   }

@@ -1,0 +1,74 @@
+"""Pictures of what runs in a session, for any number of viewers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from agentbay_local.protocol.arguments import ToolError
+from agentbay_local.sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from agentbay_local.browser.chromium import Chromium
+    from agentbay_local.state import ServiceState
+
+__all__ = ["Pictures"]
+
+_WITHIN = 10.0
+
+
+class Pictures:
+    """Takes the pictures. Viewers who ask while one is taken share it.
+
+    Args:
+        state: The service.
+    """
+
+    def __init__(self, state: ServiceState) -> None:
+        self._state = state
+        self._taking: dict[str, asyncio.Task[bytes | None]] = {}
+
+    def has_browser(self, session_id: str) -> bool:
+        """Return whether a browser runs in a session."""
+        return self._state.browsers.alive(session_id) is not None
+
+    async def of_browser(self, session_id: str) -> bytes | None:
+        """Return a PNG of the visible page of a session's browser; None if there is none."""
+        browser = self._state.browsers.alive(session_id)
+        if browser is None:
+            return None
+        return await self._shared(f"browser {session_id}", lambda: _visible_page(browser))
+
+    async def _shared(self, key: str, take: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
+        task = self._taking.get(key)
+        if task is None:
+            task = self._taking[key] = asyncio.create_task(_safely(take))
+            task.add_done_callback(lambda _: self._taking.pop(key, None))
+        return await asyncio.shield(task)
+
+
+async def _safely(take: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
+    """Return a picture; None if the session ends or gives none, which its viewers then see."""
+    try:
+        return await asyncio.wait_for(take(), _WITHIN)
+    except (ToolError, SandboxError, asyncio.TimeoutError):
+        return None
+
+
+async def _visible_page(browser: Chromium) -> bytes | None:
+    # A service without browsers never loads them.
+    from agentbay_local.browser.pages import list_pages, open_page
+
+    if not await list_pages(browser.devtools):
+        # To open a page would change what runs.
+        return None
+    async with open_page(browser.devtools) as page:
+        picture = await page.screenshot(full_page=False, clip=None, within=_WITHIN)
+    try:
+        return base64.b64decode(picture, validate=True)
+    except binascii.Error as error:
+        raise ToolError("the browser gave no picture") from error
