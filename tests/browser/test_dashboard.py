@@ -70,7 +70,7 @@ async def test_the_page_of_a_session_shows_its_browser_and_lets_its_files_be_fou
     inside = await desk.connect(session)
     shown = await inside.contexts[0].new_page()
     await shown.goto(f"{ORIGIN}/form.html")
-    (await session.file_system.write_file("project/<b>notes</b>.md", "1")).unwrap()
+    (await session.file_system.write_file("project/<b>notes.md", "1")).unwrap()
     async with opened(desk, session.resource_url) as page:
         picture = page.get_by_alt_text("The visible page of the session's browser")
         await picture.wait_for()
@@ -78,7 +78,7 @@ async def test_the_page_of_a_session_shows_its_browser_and_lets_its_files_be_fou
         assert await picture.evaluate(load) > 100
         await page.get_by_role("button", name="project/").focus()
         await page.keyboard.press("Enter")
-        await page.get_by_role("cell", name="<b>notes</b>.md").wait_for()
+        await page.get_by_role("cell", name="<b>notes.md").wait_for()
         await page.get_by_text("callTool").first.wait_for()
 
 

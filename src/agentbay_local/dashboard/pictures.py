@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.browser.chromium import Chromium
     from agentbay_local.state import ServiceState
+    from agentbay_local.tools.desktop.display import Display
 
 __all__ = ["Pictures"]
 
@@ -42,6 +43,29 @@ class Pictures:
         if browser is None:
             return None
         return await self._shared(f"browser {session_id}", lambda: _visible_page(browser))
+
+    def has_desktop(self, session_id: str) -> bool:
+        """Return whether a display runs in a session."""
+        return self._display(session_id) is not None
+
+    async def of_desktop(self, session_id: str) -> bytes | None:
+        """Return a PNG of the screen of a session's display; None if there is none."""
+        display = self._display(session_id)
+        if display is None:
+            return None
+        from agentbay_local.tools.desktop.screen import take_picture
+
+        return await self._shared(f"desktop {session_id}", lambda: take_picture(display, "png"))
+
+    def _display(self, session_id: str) -> Display | None:
+        sandbox = self._state.sandboxes.alive(session_id)
+        state = self._state.tool_states.get(session_id)
+        if sandbox is None or state is None or not state.parts:
+            return None
+        # A service without desktops never loads them.
+        from agentbay_local.tools.desktop.display import running_display
+
+        return running_display(state, sandbox)
 
     async def _shared(self, key: str, take: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
         task = self._taking.get(key)

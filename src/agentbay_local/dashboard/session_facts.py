@@ -85,6 +85,7 @@ class SessionFacts:
         files = await _list(sandbox, directory)
         return {
             "excess": sandbox.excess,
+            "desktop": self._pictures.has_desktop(session.id),
             "browser": self._pictures.has_browser(session.id),
             "process_count": len(processes),
             "processes": [attrs.asdict(one) for one in processes[:_MOST_PROCESSES]],

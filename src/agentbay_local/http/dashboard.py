@@ -101,6 +101,8 @@ class Dashboard:
             return _json(await self._sessions.usage(session))
         if request.path == "/browser":
             return _picture(await self._pictures.of_browser(session_id))
+        if request.path == "/desktop":
+            return _picture(await self._pictures.of_desktop(session_id))
         return _static(request.path[1:])
 
 

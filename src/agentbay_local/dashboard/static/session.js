@@ -50,7 +50,7 @@ function showTerminals(terminals) {
 }
 
 // One picture after the other, for as long as there is something to see.
-const VIEWS = ["browser"];
+const VIEWS = ["desktop", "browser"];
 const seen = new Set();
 let pictures = 0;
 

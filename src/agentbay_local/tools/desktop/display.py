@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.sandbox.host.spawned_process import SpawnedProcess
     from agentbay_local.tools.tool_context import ToolContext
+    from agentbay_local.tools.tool_state import ToolState
 
 __all__ = ["DONE", "Display", "display_of", "run_program"]
 
@@ -74,6 +75,11 @@ class Display:
         self._number = 0
         self._cookie = ""
         self._focus_new = True
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs now."""
+        return self._server is not None and not self._server.exited
 
     async def perform(self, action: str, **arguments: Any) -> dict[str, Any]:
         """Carry out an action of the program in `inside`, and return its answer.
@@ -162,6 +168,14 @@ class Display:
             written = b""
         reason = written.decode("utf-8", "replace").strip()[-_LONGEST_REASON:]
         return ToolError(f"{text}: {reason or 'it gave no reason'}")
+
+
+def running_display(state: ToolState, sandbox: Sandbox) -> Display | None:
+    """Return the display of a session if it runs."""
+    display = state.parts.get(_PART)
+    if not isinstance(display, Display) or display.sandbox is not sandbox:
+        return None
+    return display if display.is_alive else None
 
 
 def display_of(context: ToolContext) -> Display:

@@ -15,9 +15,10 @@ from agentbay_local.tools.desktop.display import display_of
 
 if TYPE_CHECKING:
     from agentbay_local.protocol.arguments import Arguments
+    from agentbay_local.tools.desktop.display import Display
     from agentbay_local.tools.tool_context import ToolContext
 
-__all__ = ["get_screen_size", "picture_size", "screenshot", "system_screenshot"]
+__all__ = ["get_screen_size", "picture_size", "screenshot", "system_screenshot", "take_picture"]
 
 _USUAL_DPI = 96
 _MILLIMETRES = 25.4
@@ -45,7 +46,7 @@ async def screenshot(context: ToolContext, arguments: Arguments) -> str:
     """Answer with a picture of the screen, in base64."""
     kind = arguments.choice("format", ("png", "jpeg", "jpg"), "png")
     kind = "jpeg" if kind == "jpg" else kind
-    picture = await _take(context, kind)
+    picture = await take_picture(display_of(context), kind)
     width, height = picture_size(picture)
     text = base64.b64encode(picture).decode("ascii")
     fields = {"type": "image", "mime_type": f"image/{kind}", "width": width, "height": height}
@@ -58,18 +59,28 @@ async def system_screenshot(context: ToolContext, arguments: Arguments) -> str:
     The oldest pictures are deleted, because the limit of the session's disk does not hold here.
     """
     del arguments
-    picture, stored = await _take(context, "png"), display_of(context).screenshots
+    picture, stored = (
+        await take_picture(display_of(context), "png"),
+        display_of(context).screenshots,
+    )
     stored.append(f"screenshots/{secrets.token_hex(8)}.png")
     old, stored[:] = stored[:-_MOST_STORED], stored[-_MOST_STORED:]
     return await context.publish(stored[-1], picture, old)
 
 
-async def _take(context: ToolContext, kind: str) -> bytes:
+async def take_picture(display: Display, kind: str) -> bytes:
     """Return a picture of the screen.
 
     scrot cannot write to a pipe that belongs to another user, so it writes a file of the session.
+
+    Args:
+        display: The display, which is started if necessary.
+        kind: ``"png"`` or ``"jpeg"``.
+
+    Raises:
+        ToolError: The display does not start, or gives no picture.
     """
-    display, sandbox = display_of(context), context.sandbox
+    sandbox = display.sandbox
     path = f"/tmp/screenshot-{secrets.token_hex(8)}.{kind}"  # noqa: S108 - inside
     command = ["/usr/bin/scrot", "--silent", "--pointer", "--overwrite", path]
     env = await display.variables()
