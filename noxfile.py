@@ -259,6 +259,9 @@ def bench(session: nox.Session) -> None:
     install(session, "bench", editable=False)
     for subject in ("calls", "bulk", "import", "start", "sessions", "scale", "attacks"):
         session.run("python", f"benchmarks/bench_{subject}.py", *session.posargs)
+    session.install("--quiet", "playwright>=1.50")
+    images = {"AGENTBAY_IMAGES": make_images(session)["AGENTBAY_TEST_IMAGES"]}
+    session.run("python", "benchmarks/bench_browser.py", *session.posargs, env=images)
 
 
 @nox.session

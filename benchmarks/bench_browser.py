@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -99,8 +101,8 @@ def show(title: str, rounds: Sequence[Round]) -> None:
         print(f"  {field.name:10} {median:8.2f} {unit} [{values[0]:.2f} to {values[-1]:.2f}]")
 
 
-async def measure(arguments: argparse.Namespace) -> list[Round]:
-    """Measure single browsers and several at once; return the single ones."""
+async def measure(arguments: argparse.Namespace) -> tuple[list[Round], list[Round]]:
+    """Measure single browsers, and several at once."""
     images = [parse_image(text) for text in arguments.image]
     async with (
         LocalService(images=images) as service,
@@ -115,7 +117,7 @@ async def measure(arguments: argparse.Namespace) -> list[Round]:
         together = await asyncio.gather(*(bench.run() for _ in range(arguments.together)))
         show("At once", together)
         print(f"  all        {time.perf_counter() - begun:8.2f} s")
-    return singles
+    return singles, together
 
 
 def main() -> int:
@@ -127,8 +129,15 @@ def main() -> int:
         "--image", action="append", default=[], help="NAME=DIR, as `agentbay local`"
     )
     parser.add_argument("--check", action="store_true", help="exit with 1 if the target is missed")
+    parser.add_argument("--json", type=Path, help="save every sample")
     arguments = parser.parse_args()
-    singles = asyncio.run(measure(arguments))
+    singles, together = asyncio.run(measure(arguments))
+    if arguments.json:
+        samples = {"singles": singles, "together": together}
+        text = json.dumps(
+            {name: [attrs.asdict(one) for one in found] for name, found in samples.items()}
+        )
+        arguments.json.write_text(text, "utf-8")
     median = statistics.median(one.connected for one in singles)
     met = median <= CONNECTED_MOST
     print(f"\nconnected: {median:.2f} s of {CONNECTED_MOST} s: {'met' if met else 'MISSED'}")

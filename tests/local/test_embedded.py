@@ -142,3 +142,17 @@ threading.Thread(target=late).start()
 print("done")
 """
     assert run(program, tmp_path) == ["done"]
+
+
+@pytest.mark.usefixtures("sandboxed")
+def test_what_drives_browsers_is_imported_for_a_browser_only(tmp_path: Path) -> None:
+    """A service whose sessions run commands is no slower and no larger than before."""
+    program = """
+service = embedded()
+session = call(service, "CreateMcpSession")["Data"]["SessionId"]
+call(service, "CallMcpTool", SessionId=session, Name="shell", Args='{"command": "true"}')
+call(service, "ReleaseMcpSession", SessionId=session)
+rare = ("agentbay_local.browser.", "agentbay_local.tools.browser")
+print(sorted(name for name in sys.modules if name.startswith(rare)))
+"""
+    assert run(program, tmp_path) == ["['agentbay_local.browser.browsers']"]

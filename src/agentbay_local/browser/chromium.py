@@ -56,6 +56,8 @@ _LISTENING = re.compile(
     r"DevTools listening on ws://[^/\s]{1,100}:(\d{1,5})(/devtools/browser/[\w-]{1,100})\s"
 )
 _OUTPUT_KEPT = 4096
+_KILLED_ABOVE = 128
+_REPORT_WITHIN = 5.0
 _REASON_KEPT = 500
 _MOST_EXTENSIONS = 50
 
@@ -138,7 +140,7 @@ class Chromium:
         except BaseException as error:
             await browser.close()
             if isinstance(error, DevToolsError):
-                raise browser._start_error(str(error)) from error
+                raise browser._start_error(browser.end or str(error)) from error
             raise
         return browser
 
@@ -219,8 +221,9 @@ class Chromium:
         turns = Turns()
         with contextlib.suppress(SandboxError):
             while data := await turns.wait_for(self._process.stderr.read()):
-                self._output = (self._output + data.decode("utf-8", "replace"))[-_OUTPUT_KEPT:]
-                found = None if self._listening.done() else _LISTENING.search(self._output)
+                text = self._output + data.decode("utf-8", "replace")
+                self._output = text[-_OUTPUT_KEPT:]
+                found = None if self._listening.done() else _LISTENING.search(text)
                 if found is not None:
                     self.port, self.path = int(found[1]), found[2]
                     self._listening.set_result(True)
@@ -230,6 +233,10 @@ class Chromium:
         try:
             code = await self._process.wait()
             self.end = f"it ended with exit code {code}"
+            if code > _KILLED_ABOVE:
+                # What killed it is known when the next command ends, even if that does nothing.
+                with contextlib.suppress(SandboxError):
+                    await self._sandbox.run(["/bin/true"], timeout=_REPORT_WITHIN)
             if self._sandbox.excess != self._excess:
                 self.end += f"; {self._sandbox.excess.rstrip('.')}"
         except SandboxGone as gone:

@@ -101,7 +101,7 @@ class Dispatcher:
             names = ", ".join(self._servers)
             raise ToolError(
                 f"Server {request.target!r:.100} is not offered by the local service, which has"
-                f" {names}: browsers and agents need the cloud service"
+                f" {names}: messages of browsers and agents need the cloud service"
             )
         return server
 
