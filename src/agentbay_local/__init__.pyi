@@ -1,5 +1,6 @@
 # The list of exports. The module imports each name on first use; see agentbay_async/_lazy.py.
 
+from agentbay_local.browser.model import BrowserTask as BrowserTask
 from agentbay_local.cassettes.cassette import Cassette as Cassette
 from agentbay_local.cassettes.cassette import CassetteError as CassetteError
 from agentbay_local.images.image import Image as Image
