@@ -257,7 +257,7 @@ def distributed(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks."""
     install(session, "bench", editable=False)
-    for subject in ("calls", "bulk", "import", "start", "sessions", "scale", "attacks"):
+    for subject in ("calls", "bulk", "import", "start", "sessions", "files", "scale", "attacks"):
         session.run("python", f"benchmarks/bench_{subject}.py", *session.posargs)
     session.install("--quiet", "playwright>=1.50")
     images = {"AGENTBAY_IMAGES": make_images(session)["AGENTBAY_TEST_IMAGES"]}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from agentbay_async import AgentBayError, AsyncAgentBay, CreateSessionParams
 from support.attacks import ATTACKS, Stage
+from support.host import forget_peak, status_bytes
 from support.local import LocalChild
 from support.session_probe import SessionProbe
 
@@ -66,14 +65,14 @@ async def _measure(
     session = (await bay.create(CreateSessionParams(image_id="code_latest"))).unwrap()
     await session.code.run_code("1")
     idle = await _idle_latencies(probe)
-    before = _memory(service.pid, "VmRSS")
-    _forget_peak(service.pid)
+    before = status_bytes(service.pid, "VmRSS")
+    forget_peak(service.pid)
     # A refused attack is as good as any; the figures tell what it did.
     with contextlib.suppress(AgentBayError, asyncio.TimeoutError):
         stage = Stage(service, bay, session, seconds)
         await asyncio.wait_for(ATTACKS[name](stage), seconds + _PREPARE_WITHIN)
     latencies = probe.read_latencies()
-    grown = (_memory(service.pid, "VmHWM") - before) / _MB
+    grown = (status_bytes(service.pid, "VmHWM") - before) / _MB
     idle += await _idle_latencies(probe)
     # It is gone already if the attack was found out.
     await session.delete()
@@ -89,14 +88,3 @@ async def _idle_latencies(probe: SessionProbe) -> list[float]:
 def _outcome(name: str, latencies: Sequence[float], grown: float, idle: float) -> Outcome:
     ordered = sorted(latencies)
     return Outcome(name, len(ordered), ordered[-1], ordered[len(ordered) // 2], grown, idle)
-
-
-def _forget_peak(pid: int) -> None:
-    """Let the peak of a process's memory begin anew."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def _memory(pid: int, field: str) -> int:
-    """Return a number of bytes from the status of a process."""
-    found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
-    return int(found[1]) * 1024 if found else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,3 +82,14 @@ def cpu(pid: int) -> float:
         with contextlib.suppress(OSError):
             spent += int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
     return spent / 1e9
+
+
+def forget_peak(pid: int) -> None:
+    """Let the peak of a process's memory begin anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def status_bytes(pid: int, field: str) -> int:
+    """Return a number of bytes from the status of a process, such as ``VmHWM``, its peak."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return int(found[1]) * 1024 if found else 0

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _ACCEPTED = frozenset({200, 201, 204})
 CHUNK = 256 * 1024
+# A smaller chunk is hashed faster than a thread is reached.
+_HASHED_INLINE = 64 * 1024
 
 
 def check_source(source: object) -> bytes | Path:
@@ -193,7 +195,10 @@ class Meter:
     async def update(self, chunk: bytes) -> None:
         """Count a chunk."""
         self.done += len(chunk)
-        self._digest.update(chunk)
+        if len(chunk) <= _HASHED_INLINE:
+            self._digest.update(chunk)
+        else:
+            await anyio.to_thread.run_sync(self._digest.update, chunk)
         if self._progress is not None:
             waiting = self._progress(TransferProgress(self.done, self._total))
             if waiting is not None:

@@ -35,7 +35,7 @@ _MAX_ANSWER = 1024 * 1024
 # The message of an error is near its beginning.
 _LONGEST_ERROR = 8192
 _MD5_SIZE = 16
-#: Bytes of a chunk of a download.
+#: Bytes of a chunk of a download; each is passed to a thread, which costs something.
 CHUNK = 256 * 1024
 
 _MESSAGE = re.compile(r'<Message>([^<]+)</Message>|"Message": *"((?:[^"\\]|\\.)+)"')
@@ -144,15 +144,18 @@ async def get(pools: Pools, url: str, *, idle_timeout: float) -> AsyncIterator[D
 
 async def _chunks(response: aiohttp.ClientResponse, idle_timeout: float) -> AsyncIterator[bytes]:
     # Translated here and not around the caller's block, whose own errors must pass unchanged.
-    chunks = response.content.iter_chunked(CHUNK)
-    while True:
+    content = response.content
+    while not content.at_eof():
+        gathered: list[bytes] = []
+        size = 0
         try:
-            chunk = await anext(chunks, None)
+            while size < CHUNK and (part := await content.read(CHUNK - size)):
+                gathered.append(part)
+                size += len(part)
         except CAUGHT as error:
             raise translate_error(error, "download", idle_timeout) from None
-        if chunk is None:
-            return
-        yield chunk
+        if gathered:
+            yield b"".join(gathered)
 
 
 def _parse(url: str) -> URL:

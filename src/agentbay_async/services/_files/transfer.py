@@ -34,13 +34,16 @@ if TYPE_CHECKING:
 # Up to this size the tools are faster than the store, which takes five calls and a wait.
 _MAX_BY_TOOLS = 256 * 1024
 
-# Prints the size of a file and, if the image has md5sum, its MD5. A copy is measured instead of the
-# original if one is made, because the original may change afterwards.
+# Prints the size of a file and, if it is no larger than L and the image has md5sum, its MD5. A copy
+# is measured instead of the original if one is made, because the original may change afterwards.
 _MEASURE = """\
 [ -f "$F" ] || { printf '%s: No such file\\n' "$F" >&2; exit 2; }
 if [ -n "$T" ]; then cp -f -- "$F" "$T" || exit 1; F=$T; fi
-wc -c < "$F" || exit 1
-if command -v md5sum > /dev/null; then md5sum < "$F"; fi
+size=$(wc -c < "$F") || exit 1
+echo $size
+if [ -z "$L" ] || [ $size -le "$L" ]; then
+  if command -v md5sum > /dev/null; then md5sum < "$F"; fi
+fi
 """
 _PACK = 'cd -- "$D" && tar -cf "$T" .'
 _UNPACK = 'mkdir -p -- "$D" && cd -- "$D" && tar -xof "$T"'
@@ -159,13 +162,15 @@ class FileTransfer:
         if not options.wait and (store := await self.store()) is not None:
             return await self._get_from_store(store, path, target, options)
         try:
-            size, md5 = await self._measure(path)
+            size, md5 = await self._measure(path, most=str(_MAX_BY_TOOLS))
         except FileError:
             if await self._files.has_shell():
                 raise
             info, _ = await self._files.info(path)
             return await self._download_by_tools(path, target, options.progress, info.size, "")
         store = None if size <= _MAX_BY_TOOLS else await self.store()
+        if store is None and not md5:
+            size, md5 = await self._measure(path)
         if store is None:
             return await self._download_by_tools(path, target, options.progress, size, md5)
         async with store.temporary_path() as temporary:
@@ -190,9 +195,13 @@ class FileTransfer:
         receipt = await transfers.download(store.api, path, url, target, options.progress, md5)
         return attrs.evolve(receipt, url_request_id=requests[-1], sync_request_id=moved)
 
-    async def _measure(self, path: str, copy: str = "") -> tuple[int, str]:
-        """Return the size and MD5 of a file, after copying it to `copy` if that is given."""
-        output, request_id = await self._files.run_on(path, _MEASURE, {"F": path, "T": copy})
+    async def _measure(self, path: str, copy: str = "", most: str = "") -> tuple[int, str]:
+        """Return the size and MD5 of a file, after copying it to `copy` if that is given.
+
+        There is no MD5 of a file that has more than `most` bytes, if that is given.
+        """
+        variables = {"F": path, "T": copy, "L": most}
+        output, request_id = await self._files.run_on(path, _MEASURE, variables)
         size, _, md5 = output.partition("\n")
         if not size.strip().isdigit():
             raise self._files.file_error(f"size unknown: {path}", path, request_id)
@@ -265,11 +274,11 @@ async def _local_directory() -> AsyncIterator[Path]:
 
 async def _resize_chunks(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
     """Yield the same bytes in chunks of `size`; the last may be shorter."""
-    rest = b""
+    rest = bytearray()
     async for chunk in chunks:
         rest += chunk
         while len(rest) >= size:
-            yield rest[:size]
-            rest = rest[size:]
+            yield bytes(rest[:size])
+            del rest[:size]
     if rest:
-        yield rest
+        yield bytes(rest)
