@@ -11,6 +11,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from agentbay_cli.output import printable
+
 # The library is imported when a client is made: help and mistakes need none of it.
 if TYPE_CHECKING:
     import ssl
@@ -110,4 +112,5 @@ def explain(error: Exception) -> str:
         where = f"{error.filename}: " if error.filename else ""
         text = f"{where}{error.strerror}"
     request_id = getattr(error, "request_id", "")
-    return f"{text} [request {request_id}]" if request_id else text
+    # A session may have written a part of it.
+    return printable(f"{text} [request {request_id}]" if request_id else text)

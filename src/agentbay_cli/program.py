@@ -168,10 +168,14 @@ class _SeparateErrors:
         self._thread = threading.Thread(target=self._copy, name="agentbay-stderr", daemon=True)
 
     def redirected(self, line: str) -> str:
-        """Return a line that writes its errors to the pipe, and in the end a mark."""
+        """Return a line that writes its errors to the pipe, and in the end a mark.
+
+        In a session without named pipes they stay with the output.
+        """
         wait = f"n=0; until [ -p {self._path} ] || [ $((n+=1)) -gt 200 ]; do sleep 0.05; done"
         return (
-            f"{wait}; exec 2>{self._path}; rm -f {self._path}; {line}; code=$?; "
+            f"{wait}; if [ -p {self._path} ]; then exec 2>{self._path}; rm -f {self._path}; fi; "
+            f"{line}; code=$?; "
             f"printf %s {self._mark} >&2; exit $code"
         )
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +19,12 @@ from agentbay_local import Fail
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentbay import AgentBay
     from agentbay_local import LocalService
 
     Run = Callable[..., Any]
+
+LIMIT = 60
 
 
 def test_sessions_are_created_and_live_on(agentbay: Run, user: LocalService) -> None:
@@ -70,6 +77,28 @@ def test_a_command_is_killed_when_its_time_is_over(agentbay: Run) -> None:
     done = agentbay("bulk", "run", "commands", "--timeout", "2s", "--json")
     codes = {one["index"]: one["exit_code"] for one in map(json.loads, done.out.splitlines())}
     assert codes == {0: 124, 1: 0}
+
+
+def test_ctrl_c_ends_the_commands_and_deletes_their_sessions(
+    agentbay: Run, user: LocalService, bay: AgentBay
+) -> None:
+    """None of either is left."""
+    Path("commands").write_text("sleep 600\nsleep 600\n")
+
+    def press() -> None:
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            running = [one.command.run("ps ax").output for one in bay.list()]
+            if sum("sleep 600" in text for text in running) == 2:
+                break
+        os.kill(os.getpid(), signal.SIGINT)
+
+    person = threading.Thread(target=press)
+    person.start()
+    done = agentbay("bulk", "run", "commands")
+    person.join()
+    assert (done.code, done.out) == (130, "")
+    assert not user.living()
 
 
 @pytest.mark.parametrize("flag", [[], ["--json"]])

@@ -67,9 +67,10 @@ def test_deleting_a_context_asks(agentbay: Run, bay: AgentBay) -> None:
 
 def test_a_context_that_nobody_has_is_told_with_the_cure(agentbay: Run) -> None:
     """In one line."""
-    done = agentbay("context", "files", "nobody")
-    assert (done.code, "agentbay context ls" in done.err) == (2, True)
-    assert len(done.err.splitlines()) == 1
+    for command in (["files", "nobody"], ["pull", "nobody", "new"]):
+        done = agentbay("context", *command)
+        assert (done.code, "agentbay context ls" in done.err) == (2, True)
+        assert len(done.err.splitlines()) == 1
 
 
 def test_a_push_sends_what_has_changed(agentbay: Run, user: LocalService) -> None:
@@ -262,6 +263,16 @@ def test_a_file_of_a_context_stays_in_its_directory(tmp_path: Path) -> None:
     for path in ("../a", "/etc/passwd", "out/a", "in/../../a", "a\0b"):
         with pytest.raises(OSError, match="outside"):
             _inside(root, path)
+
+
+def test_folders_without_an_end_are_not_followed(agentbay: Run, bay: AgentBay) -> None:
+    """Nobody has such ones by intention."""
+    context = bay.context.create("notes").context
+    for depth in (64, 65):
+        path = "/".join(["d"] * depth)
+        bay.context.upload_file(context.id, f"/{path}/a.txt", b"a").unwrap()
+    lines = agentbay("context", "files", "notes", "--json").out.splitlines()
+    assert [json.loads(line)["path"].count("/") for line in lines] == [64]
 
 
 def test_a_damaged_record_costs_a_transfer_only(agentbay: Run) -> None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_async import __version__
-from agentbay_cli import sessions
+from agentbay_cli import reaper, sessions
 from agentbay_cli.main import main
+from agentbay_local import Fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,6 +114,33 @@ def test_help_and_mistakes_import_no_client(run_child: Callable[..., str]) -> No
         print(codes, late & set(sys.modules) or "none")
     """
     assert run_child(code) == "[0, 2, 0] none"
+
+
+def test_a_group_explains_itself(agentbay: Run) -> None:
+    """Called without a command, it lists them."""
+    done = agentbay("context")
+    assert "Persistent stores of files." in done.out + done.err
+
+
+def test_ctrl_c_is_an_exit_code_of_basic_commands_too(
+    agentbay: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a traceback."""
+
+    def interrupt(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reaper, "main", interrupt)
+    assert agentbay("ps") == (130, "", "")
+
+
+def test_what_a_service_says_does_not_control_the_terminal(
+    agentbay: Run, user: LocalService
+) -> None:
+    """Neither in tables nor in errors."""
+    user.faults.add(Fail("Bad\x1b[31m", 400, "red \x1b[31m text"), "ListContexts")
+    done = agentbay("context", "ls")
+    assert (done.code, "red \\x1b[31m text" in done.err, "\x1b" in done.err) == (2, True, False)
 
 
 def test_an_unknown_shell_is_refused(agentbay: Run) -> None:
