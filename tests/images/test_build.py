@@ -17,7 +17,7 @@ from tests.ordinary_user import UNREACHABLE, WAYS, directory_of, for_a_user, is_
 
 from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_cli.main import main
-from agentbay_local import LocalService
+from agentbay_local import Limits, LocalService
 from agentbay_local.images import ImageStore
 from agentbay_local.images.apt import apt_is_there
 from agentbay_local.sandbox.host import programs
@@ -382,6 +382,34 @@ def test_a_system_whose_library_breaks_programs_is_refused(
     source.write_bytes(files(**broken))
     assert "did not start" in image("import", str(source), code=2)
     assert store.names() == []
+
+
+@pytest.mark.parametrize(
+    ("programs_of_it", "features"),
+    [
+        (["chromium"], {"browser"}),
+        (["Xvfb", "openbox", "scrot"], {"desktop"}),
+        (["Xvfb"], set()),
+        ([], set()),
+    ],
+)
+def test_features_follow_from_programs(
+    store: ImageStore,
+    image: Command,
+    tmp_path: Path,
+    programs_of_it: list[str],
+    features: set[str],
+) -> None:
+    """Whatever the name of the image; what needs many processes gets larger limits."""
+    place = tmp_path / "mine/usr/bin"
+    place.mkdir(parents=True)
+    for name in programs_of_it:
+        (place / name).touch()
+    image("add", "mine", str(tmp_path / "mine"))
+    made = store.get("mine")
+    assert made is not None
+    assert made.features == {"shell", "code", *features}
+    assert (made.limits.processes > Limits().processes) is bool(features)
 
 
 def test_directories_are_an_image_where_they_are(

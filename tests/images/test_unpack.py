@@ -276,17 +276,49 @@ def test_dates_that_files_cannot_have_are_changed(layer: Path) -> None:
 def test_whiteouts_remove_what_lower_archives_have(layer: Path) -> None:
     """One name, or all in a directory; what the same archive has stays."""
     lower = files(
-        **{"usr/a/one": "1", "usr/a/two": "2", "usr/b/one": "1", "usr/c": "c", "usr/d/e": "e"}
+        **{
+            "usr/a/one": "1",
+            "usr/a/two": "2",
+            "usr/b/one": "1",
+            "usr/c": "c",
+            "usr/d/e": "e",
+            "usr/b/deep/old": "1",
+        }
     )
     upper = archive(
         (member("usr/b/new"), b"new"),
+        (member("usr/b/deep/new"), b"new"),
         (member("usr/b/.wh..wh..opq"), b""),
         (member("usr/a/.wh.one"), b""),
         (member("usr/.wh.d"), b""),
         (member("usr/.wh.missing"), b""),
     )
     unpack(layer, lower, upper, whiteouts=True)
-    assert tree(layer) == {"usr/a/two": "2", "usr/b/new": "new", "usr/c": "c"}
+    assert tree(layer) == {
+        "usr/a/two": "2",
+        "usr/b/new": "new",
+        "usr/b/deep/new": "new",
+        "usr/c": "c",
+    }
+
+
+@pytest.mark.parametrize(
+    ("gone", "left"),
+    [
+        (".wh.opt", {"usr/bin/tool": "t", "etc/file": "f"}),
+        (".wh.bin", {"opt/x/y": "y", "etc/file": "f"}),
+        (".wh..wh..opq", {}),
+        (".wh.home", {"opt/x/y": "y", "usr/bin/tool": "t", "etc/file": "f"}),
+    ],
+)
+def test_a_whole_directory_of_the_system_can_be_gone(
+    layer: Path, gone: str, left: dict[str, str]
+) -> None:
+    """As any other; what the archive itself has stays."""
+    lower = files(**{"opt/x/y": "y", "bin/tool": "t", "etc/file": "f"})
+    upper = archive((member("etc/new"), b"n"), (member(f"./{gone}"), b""))
+    unpack(layer, lower, upper, whiteouts=True)
+    assert tree(layer) == {**left, "etc/new": "n"}
 
 
 def test_a_whiteout_leads_nowhere_else(layer: Path) -> None:

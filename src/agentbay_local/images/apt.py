@@ -132,8 +132,14 @@ class Apt:
         for name in names:
             if not _PACKAGE.fullmatch(name):
                 raise ValueError(f"apt: {name!r:.100} is not the name of a package")
-        self._run("apt-get", "-q", "update")
-        self._run("apt-get", "-q", "-y", "--no-remove", "--download-only", "install", "--", *names)
+        updated = self._run("apt-get", "-q", "update")
+        options = ("-q", "-y", "--no-remove", "--download-only")
+        try:
+            self._run("apt-get", *options, "install", "--", *names)
+        except AptError as error:
+            # A source that cannot be reached is only a warning, and its packages are unknown then.
+            warnings = [line for line in updated.stderr.splitlines() if line.startswith("W: ")]
+            raise AptError("; ".join([str(error), *warnings])) from error
         return self._packages()
 
     def _packages(self) -> list[Package]:
@@ -142,7 +148,7 @@ class Apt:
         wanted = [f"{name}:{machine}={version}" for name, version, machine in fields]
         # "all" is no architecture to apt-cache.
         wanted = [one.replace(":all=", "=") for one in wanted]
-        index = _index(self._run("apt-cache", "show", "--", *wanted) if wanted else "")
+        index = _index(self._run("apt-cache", "show", "--", *wanted).stdout if wanted else "")
         return [
             _verified(archive, one, index.get(one, {}))
             for archive, one in zip(archives, fields, strict=True)
@@ -154,8 +160,12 @@ class Apt:
             for stanza in installed:
                 file.write(f"\n{stanza.strip()}\nStatus: install ok installed\n".encode())
 
-    def _run(self, program: str, *arguments: str) -> str:
-        """Run a program of apt and return its output."""
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of apt.
+
+        Raises:
+            AptError: It fails; the text has its errors.
+        """
         done = subprocess.run(  # noqa: S603 - the names are checked, and follow "--"
             [program, "-c", str(self._configuration), *arguments],
             stdin=subprocess.DEVNULL,
@@ -167,7 +177,7 @@ class Apt:
         )
         if done.returncode:
             raise AptError(_reasons(done.stderr) or f"{program} failed ({done.returncode})")
-        return done.stdout
+        return done
 
 
 def open_content(archive: Path) -> subprocess.Popen[bytes]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime
 import io
+import os
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,7 +24,7 @@ from agentbay_local.images.apt import (
 )
 from agentbay_local.images.image import Image
 from agentbay_local.images.post_install import make_caches
-from agentbay_local.images.recipes import BASIC, RECIPES
+from agentbay_local.images.recipes import BASIC, PROGRAMS, WIDE
 from agentbay_local.images.rootfs_archive import open_archives
 from agentbay_local.images.unpack import ArchiveError, Budget, Unpacker
 from agentbay_local.sandbox.host import programs
@@ -31,7 +33,6 @@ from agentbay_local.sandbox.values import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from agentbay_local.images.image_store import ImageStore
     from agentbay_local.tools.schemas import Feature
@@ -85,15 +86,15 @@ async def build_image(store: ImageStore, build: Build, say: Callable[[str], None
         ValueError: A name is invalid.
     """
     await _check_machine()
-    image = _image(build.name, build.base, bool(build.apt or build.pip))
+    layers_below = build.base.layers if build.base else ()
     with store.staging() as directory:
         layer = _new_layer(directory)
         unpacker = Unpacker(layer, Budget())
-        below = _packages_below(store, image)
+        below = _packages_below(store, layers_below)
         packages = await asyncio.to_thread(_fetch, build.apt, directory, below, say)
         await asyncio.to_thread(_unpack_packages, packages, unpacker, say)
         python = await asyncio.to_thread(_install_python, build.pip, directory, unpacker, say)
-        await _finish_layer(image, layer, directory, unpacker, say)
+        await _finish_layer([*layers_below, layer], directory, unpacker, say)
         record = {
             "made": _now(),
             "wanted": build.wanted,
@@ -101,7 +102,7 @@ async def build_image(store: ImageStore, build: Build, say: Callable[[str], None
             "pip": python,
             "stanzas": [*below, *(one.stanza for one in packages)],
         }
-        return store.publish(image, layer, record)
+        return store.publish(_image(build.name, build.base, layer), layer, record)
 
 
 async def import_image(
@@ -121,16 +122,16 @@ async def import_image(
         SandboxError: The programs of this machine do not run with it.
     """
     await _check_machine()
-    image = _image(name, None, True)
     with store.staging() as directory:
         layer = _new_layer(directory)
         unpacker = Unpacker(layer, Budget())
         say(f"unpacking {source}")
         await asyncio.to_thread(_unpack_source, source, unpacker)
-        if not any((layer / "usr").iterdir()):
+        if not (layer / "usr").is_dir() or not any((layer / "usr").iterdir()):
             raise ArchiveError(f"{source} has no usr, so it is not a root file system")
-        await _finish_layer(image, layer, directory, unpacker, say)
-        return store.publish(image, layer, {"made": _now(), "source": source.name})
+        await _finish_layer([layer], directory, unpacker, say)
+        record = {"made": _now(), "source": source.name}
+        return store.publish(_image(name, None, layer), layer, record)
 
 
 def add_image(store: ImageStore, name: str, layers: Sequence[Path]) -> Image:
@@ -139,7 +140,8 @@ def add_image(store: ImageStore, name: str, layers: Sequence[Path]) -> Image:
     Raises:
         ValueError: The name is invalid, or a directory cannot be a layer.
     """
-    image = Image(name, layers=layers).check_layers()
+    found = _image(name, None, *layers)
+    image = attrs.evolve(found, layers=layers).check_layers()
     return store.publish(image, None, {"made": _now()})
 
 
@@ -153,16 +155,25 @@ async def _check_machine() -> None:
     programs.find_bubblewrap(programs.OVERLAYS_SINCE)
 
 
-def _image(name: str, base: Image | None, has_layer: bool) -> Image:
-    """Return the image without its new layer."""
-    recipe = RECIPES.get(name) if has_layer else None
-    features: frozenset[Feature] = BASIC
-    limits = Limits()
-    for one in (recipe, base):
-        if one is not None:
-            features |= one.features
-            limits = Image("both", limits=one.limits).limits_over(limits)
-    return Image(name, layers=base.layers if base else (), features=features, limits=limits)
+def _image(name: str, base: Image | None, *made: Path) -> Image:
+    """Return an image without the layer that was made, but with what it offers by that layer."""
+    below = base.layers if base else ()
+    features = (base.features if base else BASIC) | _found_features([*below, *made])
+    limits = base.limits if base else Limits()
+    if features - BASIC:
+        limits = Image("wide", limits=WIDE).limits_over(limits)
+    return Image(name, layers=below, features=features, limits=limits)
+
+
+def _found_features(layers: Sequence[Path]) -> frozenset[Feature]:
+    """Return the features whose programs are in layers or on this machine."""
+    places = [place / "usr/bin" for place in (*layers, Path("/"))]
+    return frozenset(
+        feature
+        for feature, programs_of_it in PROGRAMS.items()
+        if any(os.path.lexists(layer / "usr/bin" / programs_of_it[0]) for layer in layers)
+        and all(any(os.path.lexists(at / one) for at in places) for one in programs_of_it)
+    )
 
 
 def _new_layer(directory: Path) -> Path:
@@ -173,13 +184,13 @@ def _new_layer(directory: Path) -> Path:
     return layer
 
 
-def _packages_below(store: ImageStore, image: Image) -> list[str]:
+def _packages_below(store: ImageStore, below: Sequence[Path]) -> list[str]:
     """Return the stanzas of the packages in the layers below."""
     stanzas: list[str] = []
     for name in store.names():
         manifest = store.manifest(name) or {}
         layers = tuple(store.directory / str(layer) for layer in manifest.get("layers", ()))
-        if layers and layers == image.layers:
+        if layers and layers == tuple(below):
             stanzas = [str(one) for one in manifest.get("stanzas", ())]
     return stanzas
 
@@ -252,10 +263,10 @@ def _unpack_source(source: Path, unpacker: Unpacker) -> None:
 
 
 async def _finish_layer(
-    image: Image, layer: Path, directory: Path, unpacker: Unpacker, say: Callable[[str], None]
+    layers: Sequence[Path], directory: Path, unpacker: Unpacker, say: Callable[[str], None]
 ) -> None:
     say("starting a session with the layer, to make its caches")
-    caches, complaints = await make_caches([*image.layers, layer], directory)
+    caches, complaints = await make_caches(layers, directory)
     await asyncio.to_thread(unpacker.unpack, caches)
     for line in complaints[:20]:
         say(f"  {line:.200}")

@@ -142,7 +142,9 @@ class Images:
             return invalid(
                 "ImageId", f"{name!r} is not ready on this machine: run `{build_command(name)}`."
             )
-        ready = " and ".join((*PLAIN, *(one for one in self._given if one not in PLAIN)))
+        made = self._store.names() if self._store else []
+        more = sorted({*self._given, *made} - {*PLAIN})
+        ready = " and ".join((*PLAIN, *more))
         return invalid(
             "ImageId",
             f"{name!r:.100} is not offered by the local service, which has {ready}: use one of "

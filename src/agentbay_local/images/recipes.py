@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.tools.schemas import Feature
 
-__all__ = ["ALIASES", "BASIC", "PLAIN", "RECIPES", "REFUSED", "Recipe"]
+__all__ = ["ALIASES", "BASIC", "PLAIN", "PROGRAMS", "RECIPES", "REFUSED", "WIDE", "Recipe"]
 
 BASIC: frozenset[Feature] = frozenset({"shell", "code"})
 """The features that every image has, because the machine itself provides them."""
@@ -52,12 +52,18 @@ class Recipe:
     limits: Limits
 
 
+PROGRAMS: Mapping[Feature, tuple[str, ...]] = MappingProxyType(
+    {"browser": ("chromium",), "desktop": ("Xvfb", "openbox", "scrot")}
+)
+"""The programs that an image with a feature has in /usr/bin."""
+
 # A browser has a process for each site, and tens of threads in each.
-_LIMITS = Limits(processes=1024, open_files=8192, shared_memory_bytes=_GIB // 2)
+WIDE = Limits(processes=1024, open_files=8192, shared_memory_bytes=_GIB // 2)
+"""The limits of images with a browser or a desktop."""
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "browser_latest": Recipe(_BROWSER, BASIC | {"browser"}, _LIMITS),
+        "browser_latest": Recipe(_BROWSER, BASIC | {"browser"}, WIDE),
         "linux_latest": Recipe(
             (
                 *_BROWSER,
@@ -73,7 +79,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "xvfb",
             ),
             BASIC | {"browser", "desktop"},
-            _LIMITS,
+            WIDE,
         ),
     }
 )

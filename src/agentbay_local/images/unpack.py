@@ -167,7 +167,7 @@ def _reading(
 
 @attrs.define
 class _Pass:
-    """One archive on its way into a layer."""
+    """One archive on its way into a layer; `placed` has its paths and the directories above."""
 
     unpacker: Unpacker
     root: int
@@ -182,7 +182,7 @@ class _Pass:
         while (found := next_member()) is not None:
             member, content = found
             self.budget.take(member.size)
-            path = _inside(member.name)
+            path = _inside(member.name, whiteouts=self.whiteouts)
             if path is None:
                 self.unpacker.dropped += 1
             else:
@@ -199,7 +199,9 @@ class _Pass:
                     self._remove_below(parent, directory, name)
                 else:
                     self._place_at(parent, name, member, content)
-                    self.placed.add(path)
+                    while path and path not in self.placed:
+                        self.placed.add(path)
+                        path = posixpath.dirname(path)
             finally:
                 os.close(parent)
         except (OSError, ValueError) as error:
@@ -259,16 +261,29 @@ class _Pass:
 
     def _remove_below(self, parent: int, directory: str, name: str) -> None:
         """Remove what lower archives have: one name, or with the opaque mark all in a directory."""
-        names = os.listdir(parent) if name == _OPAQUE else [name[len(_WHITEOUT) :]]
-        kept = {path for path in self.placed if path.startswith(f"{directory}/")}
-        for one in names:
-            path = f"{directory}/{one}"
-            if path not in kept and not any(own.startswith(f"{path}/") for own in kept):
+        if name != _OPAQUE:
+            gone = name[len(_WHITEOUT) :]
+            if posixpath.join(directory, gone) not in self.placed:
+                _clear(parent, gone)
+            return
+        for one in os.listdir(parent):
+            path = posixpath.join(directory, one)
+            if path not in self.placed:
                 _clear(parent, one)
+            elif stat.S_ISDIR(os.stat(one, dir_fd=parent, follow_symlinks=False).st_mode):
+                inner = os.open(one, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+                try:
+                    self._remove_below(inner, path, name)
+                finally:
+                    os.close(inner)
 
 
-def _inside(name: str) -> str | None:
+def _inside(name: str, *, whiteouts: bool = False) -> str | None:
     """Return the path of a member in a layer; None if layers have no such place.
+
+    Args:
+        name: Its name in the archive.
+        whiteouts: A name may be the mark of one that is gone.
 
     Raises:
         ArchiveError: The name leads out of the archive.
@@ -278,6 +293,11 @@ def _inside(name: str) -> str | None:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if len(parts) > _MAX_DEPTH:
         raise ArchiveError(f"member {name!r:.80}... is nested too deeply")
+    if whiteouts and len(parts) == 1 and parts[0].startswith(_WHITEOUT):
+        gone = parts[0][len(_WHITEOUT) :]
+        if parts[0] == _OPAQUE or gone in _KEPT:
+            return parts[0]
+        return f"usr/{parts[0]}" if gone in _MERGED else None
     if parts and parts[0] in _MERGED:
         # The directory itself, or the link that stands for it, is the machine's.
         return "/".join(["usr", *parts]) if parts[1:] else None
