@@ -28,6 +28,7 @@ _RENAMED = {"__aexit__": "__exit__", "__aiter__": "__iter__", "aclose": "close"}
 _DECORATORS = {"property", "overload", "asynccontextmanager"}
 # Public, but their work is done when the asynchronous method returns.
 _ASYNC_ONLY = {"returns_result"}
+_COROUTINE = "AwaitableCoroutine"
 _ENTER = (
     "def __enter__(self) -> Self:\n    _ = _portal.run(self._aio.__aenter__())\n    return self"
 )
@@ -48,9 +49,11 @@ def write_class(node: ast.ClassDef, annotations: Annotations, words: dict[str, s
     Raises:
         SourceError: A base or a member has no rule.
     """
-    if node.bases:
-        base = node.bases[0]
-        raise error_at(annotations.module.path, base, f"no rule for the base {ast.unparse(base)}")
+    for base in node.bases:
+        if not ast.unparse(base).startswith(f"{_COROUTINE}["):
+            path = annotations.module.path
+            raise error_at(path, base, f"no rule for the base {ast.unparse(base)}")
+        annotations.rules.add("coroutine base")
     annotations.use(Name(annotations.module.name, node.name))
     members = [*AwaitedMembers(node, annotations, words).write()]
     slots = '"_awaited",' if members else ""
@@ -142,10 +145,12 @@ class Members:
             raise self._error(node, "only a second name of a member can be assigned here")
         self.annotations.rules.add("alias")
         held = self.annotations.async_class(node.value)
-        value = node.value.id
+        value = _RENAMED.get(node.value.id, node.value.id)
         if held:
             value = self.annotations.use(self.annotations.blocking_class(held))
-        yield " = ".join([*targets, value])
+        # `close = aclose` has only one name here.
+        if others := [target for target in targets if target != value]:
+            yield " = ".join([*others, value])
 
     def _attributes(self, init: Function) -> Iterator[str]:
         parameters = {arg.arg: arg.annotation for arg in _parameters(init.args)}

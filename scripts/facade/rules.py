@@ -19,6 +19,7 @@ RULES = {
     "callback": "a callback runs in a worker thread",
     "callback that gets an async class": "a callback gets the blocking object of an async one",
     "client context": "__aenter__ and __aexit__ become __enter__ and __exit__",
+    "coroutine base": "a base that makes an object a coroutine is left out: nothing awaits here",
     "constructor": "a constructor creates the async object",
     "iterable argument": "an iterable is read in a worker thread, one item at a time",
     "iterable class": "a class with __aiter__ gets __iter__",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from agentbay_async._coroutine import AwaitableCoroutine
 from agentbay_async.errors import ClosedError, SessionError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from agentbay_async.session import AsyncSession
 
 
-class AsyncBulkCreation:
+class AsyncBulkCreation(AwaitableCoroutine["BulkResult[AsyncSession]"]):
     """A run that creates many sessions; see :meth:`AsyncAgentBay.create_many`.
 
     Each object is one run: its result stays the same, and a second iteration raises an error.
@@ -88,7 +89,7 @@ class AsyncBulkCreation:
             )
 
 
-class AsyncBulkDeletion:
+class AsyncBulkDeletion(AwaitableCoroutine["BulkResult[str]"]):
     """A run that deletes many sessions; see :meth:`AsyncAgentBay.delete_many`.
 
     Each object is one run: its result stays the same, and a second iteration raises an error.

@@ -701,6 +701,7 @@ class AsyncAgentBay:
             yield session
 
     # Names of the official client, from scripts/official_names.toml.
+    close = aclose
     beta_pause = pause
     beta_pause_async = pause
     beta_resume = resume

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from agentbay_async._coroutine import AwaitableCoroutine
 from agentbay_async._lifecycle import unheld
 from agentbay_async.errors import PageTokenError
 from agentbay_async.models.results import SessionListResult, returns_result
@@ -26,7 +27,7 @@ _PAGE = 10
 _WALK_PAGE = 100
 
 
-class AsyncSessionListing:
+class AsyncSessionListing(AwaitableCoroutine[SessionListResult[AsyncSession]]):
     """The sessions that match a query. Nothing is sent before it is used.
 
     Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from agentbay_async import (
     AgentBayError,
     ArgumentTypeError,
     AsyncAgentBay,
+    CreateSessionParams,
     InvalidArgumentError,
     PageTokenError,
     ServiceError,
@@ -18,7 +20,11 @@ from agentbay_async import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.http.scripted import Script
+
+    from agentbay_local import LocalService
 
 
 def _pages(scripted: Script, *pages: tuple[str, str]) -> None:
@@ -202,3 +208,36 @@ async def test_an_invalid_query_raises_at_once(
     with pytest.raises(kind, match=named):
         _ = bay.list(**query)
     assert scripted.requests == []
+
+
+@pytest.mark.parametrize("start", [asyncio.create_task, asyncio.ensure_future, asyncio.gather])
+async def test_a_listing_can_be_started_like_a_coroutine(
+    bay: AsyncAgentBay, scripted: Script, start: Callable[[Any], Awaitable[Any]]
+) -> None:
+    """As programs start what other clients return from ``list``."""
+    scripted.ok("ListSession", [{"SessionId": "s-1"}])
+    found = await start(bay.list())
+    (page,) = found if isinstance(found, list) else (found,)
+    assert page.session_ids == ["s-1"]
+
+
+async def test_a_listing_that_was_started_can_be_cancelled(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """The request ends."""
+    scripted.hang("ListSession")
+    listing = asyncio.create_task(bay.list())
+    await scripted.arrival("ListSession")
+    listing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listing
+
+
+def test_asyncio_run_takes_bulk_runs_and_listings(local_service: LocalService) -> None:
+    """A script of one line needs no function of its own."""
+    bay = AsyncAgentBay(local_service.api_key, endpoint=local_service.endpoint)
+    made = asyncio.run(bay.create_many(CreateSessionParams(), 2))
+    assert len(made.sessions) == 2
+    assert len(asyncio.run(bay.list()).session_ids) == 2
+    assert asyncio.run(bay.delete_many(made.sessions)).success
+    asyncio.run(bay.close())
