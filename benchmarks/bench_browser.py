@@ -84,7 +84,8 @@ class Bench:
             times.append(time.perf_counter() - begun)
             used = (await session.get_metrics()).unwrap().mem_used
             await browser.close()
-        return Round(*times, used / 1e6)
+        created, started, connected, opened, pictured = times
+        return Round(created, started, connected, opened, pictured, (used or 0) / 1e6)
 
     async def _connect(self, session: AsyncSession) -> Browser:
         url = await session.browser.get_endpoint_url()

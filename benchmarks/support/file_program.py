@@ -19,6 +19,8 @@ from agentbay_async import AsyncAgentBay
 from support.host import forget_peak, status_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from agentbay_async import AsyncSession
 
 
@@ -91,13 +93,13 @@ class Plain:
 async def _do(files: Files, asked: dict[str, Any]) -> dict[str, float]:
     size, calls = int(asked["size"]), int(asked["calls"])
     content = os.urandom(size) if asked["work"] == "write" else b""
-    step = {
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
         "write": lambda: files.write(content),
         "read": lambda: files.read(size),
         "upload": lambda: files.upload(Path(asked["path"])),
         "download": lambda: files.download(Path(asked["path"])),
-    }[asked["work"]]
-    pid = os.getpid()
+    }
+    step, pid = steps[asked["work"]], os.getpid()
     before = status_bytes(pid, "VmRSS")
     forget_peak(pid)
     wall, cpu = time.perf_counter(), time.process_time()
