@@ -11,8 +11,8 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from agentbay_async._coroutine import AwaitableCoroutine
 from agentbay_async.errors import ClosedError, SessionError
+from agentbay_async.services._later import AwaitableCoroutine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_async._coroutine import AwaitableCoroutine
 from agentbay_async._lifecycle import unheld
 from agentbay_async.errors import PageTokenError
 from agentbay_async.models.results import SessionListResult, returns_result
 from agentbay_async.models.sessions import SessionPage
+from agentbay_async.services._later import AwaitableCoroutine
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
