@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -196,8 +197,10 @@ def test_a_program_of_a_session_that_goes_on_is_ended_by_ctrl_c(
     session = bay.get(session_id).unwrap()
 
     def press() -> None:
-        while "sleep 600" not in session.command.run("ps ax").output:
-            pass
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            if "sleep 600" in session.command.run("ps ax").output:
+                break
         os.kill(os.getpid(), signal.SIGINT)
 
     person = threading.Thread(target=press)
