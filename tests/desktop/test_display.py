@@ -73,6 +73,27 @@ async def test_a_killed_display_starts_again(terminal: Terminal) -> None:
     await until(is_listed)
 
 
+async def test_a_killed_helper_starts_again(session: AsyncSession) -> None:
+    """The program that carries out requests is a process of the session like any other."""
+    (await session.computer.move_mouse(7, 8)).unwrap()
+    (await session.command.run("pkill -KILL -f 'Carry out[ ]requests'")).unwrap()
+
+    async def works() -> bool:
+        return (await session.computer.get_cursor_position()).success
+
+    await until(works)
+
+
+async def test_a_helper_that_does_not_answer_is_replaced(session: AsyncSession) -> None:
+    """A stopped one too; its answer is not taken for the next one."""
+    (await session.computer.move_mouse(7, 8)).unwrap()
+    (await session.command.run("pkill -STOP -f 'Carry out[ ]requests'")).unwrap()
+    late = await session.computer.get_screen_size()
+    assert "The desktop did not answer within 15 seconds" in late.error_message
+    found = (await session.computer.get_cursor_position()).unwrap()
+    assert (found.x, found.y) == (7, 8)
+
+
 async def test_a_display_that_cannot_start_says_why(session: AsyncSession) -> None:
     """With what the server has written."""
     (await session.command.run("touch /tmp/.X11-unix")).unwrap()

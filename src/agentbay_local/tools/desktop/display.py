@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import os
 import secrets
 import struct
@@ -18,6 +17,11 @@ from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.sandbox.host.pipes import Pipe
 from agentbay_local.sandbox.host.programs import find_interpreter
 from agentbay_local.tools.content import read_bytes, write_bytes
+from agentbay_local.tools.desktop.resident_program import (
+    OUTPUT_LIMIT,
+    ResidentProgram,
+    read_answer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +42,6 @@ SCREEN = (1280, 800)
 DPI = 96
 START_WITHIN = 20.0
 ANSWER_WITHIN = 15.0
-OUTPUT_LIMIT = 8 * 1024 * 1024
 
 _PART = "display"
 _LOG = f"{HOME}/.xsession-errors"
@@ -49,6 +52,7 @@ _COOKIE_NAME = b"MIT-MAGIC-COOKIE-1"
 # The programs write to a file of the session, as under a display manager: so that the service need
 # not read what they write.
 _LOGGED = f'exec "$0" "$@" >>{_LOG} 2>&1 </dev/null'
+_ERRORS_LOGGED = f'exec "$0" "$@" 2>>{_LOG}'
 _LONGEST_NUMBER = 16
 _LONGEST_REASON = 600
 
@@ -72,6 +76,7 @@ class Display:
         self._lock = asyncio.Lock()
         self._server: SpawnedProcess | None = None
         self._manager: SpawnedProcess | None = None
+        self._program = ResidentProgram(sandbox, _logged(_python("display_program")), ANSWER_WITHIN)
         self._number = 0
         self._cookie = ""
         self._focus_new = True
@@ -127,6 +132,10 @@ class Display:
         except (asyncio.TimeoutError, ValueError):
             await self._server.close()
             raise await self._failure("The display of this session does not start") from None
+        except BaseException:
+            self._server.kill()
+            self._server = None
+            raise
         finally:
             numbers.close()
         self._env["DISPLAY"] = f":{self._number}"
@@ -158,7 +167,7 @@ class Display:
 
     async def _request(self, action: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         request = {**arguments, "do": action, "display": self._number, "cookie": self._cookie}
-        return await run_program(self.sandbox, "display_program", request)
+        return await self._program.ask(request)
 
     async def _failure(self, text: str) -> ToolError:
         try:
@@ -201,7 +210,7 @@ async def run_program(
         ToolError: It fails.
     """
     done = await sandbox.run(
-        [str(find_interpreter().program), "-I", "-S", "-X", "utf8", "-c", _read_program(name)],
+        _python(name),
         timeout=ANSWER_WITHIN,
         env=env,
         stdin=compact_json(request).encode("utf-8", "surrogateescape"),
@@ -209,16 +218,19 @@ async def run_program(
     )
     if done.timed_out:
         raise ToolError(f"The desktop did not answer within {ANSWER_WITHIN:.0f} seconds")
-    try:
-        answer = json.loads(done.stdout)
-    except (ValueError, RecursionError):
-        answer = None
-    if done.exit_code or not isinstance(answer, dict):
+    if done.exit_code:
         reason = done.stderr.decode("utf-8", "replace").strip()[-_LONGEST_REASON:]
         raise ToolError(f"The desktop failed: {reason or 'it was ended'}")
-    if "error" in answer:
-        raise ToolError(f"{answer['error']!s:.{_LONGEST_REASON}}")
-    return answer
+    return read_answer(done.stdout)
+
+
+def _python(name: str) -> list[str]:
+    """Return the command that runs a program of `inside`."""
+    return [str(find_interpreter().program), "-I", "-S", "-X", "utf8", "-c", _read_program(name)]
+
+
+def _logged(command: Sequence[str]) -> list[str]:
+    return ["/bin/sh", "-c", _ERRORS_LOGGED, *command]
 
 
 @functools.cache

@@ -1,8 +1,9 @@
-"""Carry out one request on the display of a session: a client of the X protocol.
+"""Carry out requests on the display of a session: a client of the X protocol.
 
-Standard input is a JSON object: `display` (a number), `cookie` (hexadecimal), `do` (a name in
-`ACTIONS`) and the arguments of that action. Standard output is a JSON object, with `error` if the
-request cannot be carried out. The Python of the machine runs this, 3.8 or newer, without packages.
+Each line of standard input is a JSON object: `display` (a number), `cookie` (hexadecimal), `do` (a
+name in `ACTIONS`) and the arguments of that action. The answer is a line of standard output, a JSON
+object, with `error` if the request cannot be carried out. The Python of the machine runs this, 3.8
+or newer, without packages.
 
 The requests are those of the core protocol (X11R7.6, "X Window System Protocol", chapter 9 and
 appendix B), of its extension XTEST 2.2, and of the Extended Window Manager Hints 1.5.
@@ -10,6 +11,7 @@ appendix B), of its extension XTEST 2.2, and of the Extended Window Manager Hint
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -51,11 +53,19 @@ class Connection:
     def __init__(self, display: int, cookie: str) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(TIMEOUT)
-        self.sock.connect(f"/tmp/.X11-unix/X{display}")  # noqa: S108 - inside
         self.sequence = 0
         self.atoms: dict[str, int] = {}
         self.events: list[bytes] = []
-        self.set_up(bytes.fromhex(cookie))
+        try:
+            self.sock.connect(f"/tmp/.X11-unix/X{display}")  # noqa: S108 - inside
+            self.set_up(bytes.fromhex(cookie))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.sock.close()
 
     def set_up(self, cookie: bytes) -> None:
         """Introduce this client, and read the description of the screen."""
@@ -561,15 +571,21 @@ ACTIONS: dict[str, Callable[[Connection, dict[str, Any]], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Carry out the request of standard input, and write the answer."""
-    request = json.load(sys.stdin)
+    """Carry out the requests of standard input, and write the answers."""
+    for line in iter(sys.stdin.readline, ""):
+        sys.stdout.write(json.dumps(carry_out(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+def carry_out(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to a request, which has a connection of its own."""
     try:
-        answer = ACTIONS[request["do"]](Connection(request["display"], request["cookie"]), request)
+        with contextlib.closing(Connection(request["display"], request["cookie"])) as x:
+            return ACTIONS[request["do"]](x, request)
     except RequestError as error:
-        answer = {"error": str(error)}
-    except (OSError, struct.error) as error:
-        answer = {"error": f"the display does not answer ({error})"}
-    sys.stdout.write(json.dumps(answer))
+        return {"error": str(error)}
+    except (OSError, struct.error, IndexError) as error:
+        return {"error": f"the display does not answer ({error})"}
 
 
 if __name__ == "__main__":
