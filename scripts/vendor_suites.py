@@ -50,6 +50,7 @@ REASONS = {
     "an image of the authors' account": r"'imgc-\w+' is not offered",
     "a host or a network of the cloud": r"\.aliyuncs\.com|service does not offer networks",
     "R and Java, where this machine lacks them": r"Language (r|java) is not installed here",
+    "the test itself: it imports a build that is not in the checkout": r"/dist/index\.cjs'",
 }
 #: The same, as patterns of the names of tests and examples that do not say why they fail.
 NAMES = {
