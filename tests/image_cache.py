@@ -20,7 +20,8 @@ STORE = ImageStore(Path(_MADE_FOR_THIS_RUN or _USUAL))
 
 def ready_image(name: str) -> Image:
     """Return an image for `LocalService(images=...)`; skip the test where it is not ready."""
-    image = STORE.get(name)
+    # Held, because another run may make it again meanwhile.
+    image = STORE.hold(name)
     if image is not None:
         return image
     reason = f"image {name} is not ready here: ./run test makes it"
