@@ -44,6 +44,7 @@ _MODULES = {
     "watch": "files",
     "code": "code",
     "port": "ports",
+    "open": "ports",
     "context": "contexts",
     "bulk": "bulk",
     "config": "settings",

@@ -1,6 +1,8 @@
-"""``agentbay port``: a link to a port of a session."""
+"""``agentbay port`` and ``agentbay open``: links to a port of a session, and to its page."""
 
 # Without `from __future__ import annotations`: typer reads the annotations at run time.
+import sys
+import webbrowser
 from typing import Annotated
 
 import typer
@@ -13,8 +15,9 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("port")(port)
+    app.command("open")(open_page)
 
 
 def port(
@@ -31,4 +34,21 @@ def port(
         link = find_session(bay, session_id).get_link("wss" if websocket else "https", number)
         url = link.unwrap()
     print_row(("url",), (url,), as_json=as_json)
+    return 0
+
+
+def open_page(
+    session_id: SessionId,
+    endpoint: Endpoint = None,
+    as_json: Json = False,
+) -> int:
+    """Show what happens in a session: print the address of its page, and open it in a browser.
+
+    A browser is opened only if the output is a terminal. Who has the address can see the session.
+    """
+    with connect(endpoint) as bay:
+        url = find_session(bay, session_id).info().unwrap().resource_url
+    print_row(("url",), (url,), as_json=as_json)
+    if sys.stdout.isatty():
+        webbrowser.open(url)
     return 0

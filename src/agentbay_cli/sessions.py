@@ -95,14 +95,12 @@ def create(
 ) -> int:
     """Create a session, and print its id. It lives until it is deleted or expires."""
     given = parse_create(image, labels, volumes, idle, max_runtime)
-    variables = options.parse_envs(envs)
+    given["envs"] = options.parse_envs(envs)
     # Without a record in the ledger: `agentbay reap` deletes what outlives the process that
     # created it, and this is meant to.
     with connect(endpoint, ledger=False) as bay:
         session = bay.create(make_params(bay, given)).unwrap()
         with deleted_on_error(bay, session):
-            if variables:
-                session.env.set(variables).unwrap()
             print_session(session, as_json=as_json)
     return 0
 
@@ -145,6 +143,7 @@ def make_params(bay: "AgentBay", given: dict[str, Any]) -> "CreateSessionParams"
             ContextSync.new(bay.context.create(name).unwrap().id, path)
             for name, path in given["volumes"]
         ],
+        envs=given.get("envs"),
     )
 
 

@@ -1,4 +1,4 @@
-"""``agentbay cp``, ``watch`` and ``port``: files and ports of sessions."""
+"""``agentbay cp``, ``watch``, ``port`` and ``open``: files, ports and pages of sessions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import urllib.request
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,3 +171,17 @@ def test_a_port_has_a_link(agentbay: Run, session: Session) -> None:
     with urllib.request.urlopen(url, timeout=LIMIT) as answer:
         assert answer.read() == b"from inside"
     server.kill()
+
+
+def test_open_prints_the_page_and_opens_a_browser_for_people_only(
+    agentbay: Run, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that reads the output wants no window."""
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    url = agentbay("open", session.session_id).out.strip()
+    assert "resourceId=" in url
+    assert opened == []
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    agentbay("open", session.session_id)
+    assert opened == [url]
