@@ -98,8 +98,8 @@ def show(samples: dict[str, list[float]]) -> None:
 async def _main(options: argparse.Namespace) -> None:
     images = []
     if options.layer:
-        features = {"shell", "code", "desktop"}
-        images = [Image("linux_latest", layers=[options.layer], features=features)]
+        layers = [options.layer]
+        images = [Image("linux_latest", layers=layers, features=["shell", "code", "desktop"])]
     async with (
         LocalService(images=images) as service,
         AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
