@@ -65,6 +65,9 @@ NAMES = {
     ),
     "a host or a network of the cloud": r"region[-_]id",
     "foreign credentials": r"(^|[-_.])oss[-_.]",
+    "the test itself: it does not wait for the address of its browser": (
+        r"^browser-fingerprint\.test\.ts"
+    ),
     "the test itself: it writes 1 GiB in its default time of one second": (
         r"^context-sync-integration.* persistence with retry"
     ),
