@@ -159,6 +159,8 @@ def test_the_package_runs_as_a_module(
 ) -> None:
     """As the script does."""
     monkeypatch.setattr(sys, "argv", ["agentbay", "--version"])
+    # Tests that look at all modules have imported it.
+    monkeypatch.delitem(sys.modules, "agentbay.__main__", raising=False)
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("agentbay", run_name="__main__")
     assert ended.value.code == 0

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from tests.tool_contexts import tool_context
 
 import agentbay_local.sandbox.outbound.proxy  # noqa: F401 - loaded now: later a user may not reach it
 from agentbay_async.models.sync_policy import SyncPolicy, UploadMode, UploadPolicy
@@ -37,8 +38,6 @@ from agentbay_local.sandbox.host.usage import used_space
 from agentbay_local.sandbox.probe import backend_for
 from agentbay_local.store import Store
 from agentbay_local.tools.content import read_file, write_file
-from agentbay_local.tools.tool_context import ToolContext
-from agentbay_local.tools.tool_state import ToolState
 from agentbay_local.trees.archive import ARCHIVE
 from agentbay_local.trees.manifest import FILE, Stamp
 from agentbay_local.trees.mount import Mount
@@ -48,6 +47,8 @@ from .run_attacks import become
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from agentbay_local.tools.tool_context import ToolContext
 
 DISK = 64 << 20
 MUCH = 200 << 20
@@ -370,7 +371,7 @@ async def run_attack(place: Path, level: Isolation, name: str) -> str:
         store = Store.open(Path(":memory:"))
         transfer = Transfer(mount, Selection(SyncPolicy()), "c", files, store, executor)
         async with await backend.start(spec) as session:
-            tools = ToolContext(name, session, ToolState(), Kernels(partial(asyncio.sleep, 0)))
+            tools = tool_context(name, session, Kernels(partial(asyncio.sleep, 0)))
             await session.make_directory("/mnt/data")
             scene = Scene(place, session, tools, mount, files, transfer, python)
             outcome = "through" if await ATTACKS[name](scene) else "blocked"

@@ -195,8 +195,15 @@ class Chromium:
             await self.devtools.call("Browser.getVersion", within=START_WITHIN)
             return
         if not self._listening.done():
-            raise self._start_error(f"its DevTools did not listen within {START_WITHIN:g} seconds")
+            reason = f"its DevTools did not listen within {START_WITHIN:g} seconds"
+            # One of its other processes may have been killed.
+            raise self._start_error(reason + self._new_excess())
         raise self._start_error(self.end)
+
+    def _new_excess(self) -> str:
+        """Return what limit the session has exceeded since the start, as the rest of a sentence."""
+        excess = self._sandbox.excess
+        return "" if excess == self._excess else f"; {excess.rstrip('.')}"
 
     def _start_error(self, reason: str) -> BrowserStartError:
         lines = [line for line in self._output.splitlines() if line and "dbus" not in line]
@@ -237,8 +244,7 @@ class Chromium:
                 # What killed it is known when the next command ends, even if that does nothing.
                 with contextlib.suppress(SandboxError):
                     await self._sandbox.run(["/bin/true"], timeout=_REPORT_WITHIN)
-            if self._sandbox.excess != self._excess:
-                self.end += f"; {self._sandbox.excess.rstrip('.')}"
+            self.end += self._new_excess()
         except SandboxGone as gone:
             self.end = str(gone)
         if not self._listening.done():

@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.tool_contexts import tool_context
 
 from agentbay_local.code import (
     DisplayOutput,
@@ -20,8 +21,6 @@ from agentbay_local.code import (
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.sandbox.errors import InvalidRequest
 from agentbay_local.tools.code import run_code
-from agentbay_local.tools.tool_context import ToolContext
-from agentbay_local.tools.tool_state import ToolState
 
 if TYPE_CHECKING:
     from .code_runner import CodeRunner
@@ -403,7 +402,7 @@ async def test_code_with_nul_is_an_error_of_the_code(coder: CodeRunner) -> None:
 async def test_the_tool_answers_with_json(coder: CodeRunner) -> None:
     """Arguments come as on the wire; the error names an invalid one."""
     given = {"code": "print('hi')\n1 + 1", "language": "Python3", "timeout_s": 20}
-    place = ToolContext("s-1", coder.sandbox, ToolState(), coder.kernels)
+    place = tool_context("s-1", coder.sandbox, coder.kernels)
     text = await run_code(place, Arguments("run_code", given))
 
     answer = json.loads(text)
@@ -424,7 +423,7 @@ async def test_code_that_fails_is_an_error_with_the_whole_answer_in_it(
     coder: CodeRunner, code: str, reason: str, printed: list[str]
 ) -> None:
     """The text is the JSON of any other answer."""
-    place = ToolContext("s-1", coder.sandbox, ToolState(), coder.kernels)
+    place = tool_context("s-1", coder.sandbox, coder.kernels)
     given = {"code": code, "language": "python", "timeout_s": 1 if "while" in code else 60}
 
     with pytest.raises(ToolError) as raised:

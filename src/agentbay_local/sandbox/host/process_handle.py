@@ -63,7 +63,7 @@ class ProcessHandle:
         try:
             self._inner = os.pidfd_open(pid)
         except OSError as error:
-            raise SandboxError(f"the session ended during its start: {error.strerror}") from error
+            raise SandboxError(f"the sandbox did not start: {error.strerror}") from error
 
     def signal(self, number: int) -> None:
         """Signal the session's first process; do nothing if it has ended."""

@@ -158,7 +158,7 @@ class Launch:
             joining.exception()  # retrieved, so that asyncio logs nothing
             raise
         except OSError as error:
-            raise SandboxError(f"the session ended during its start: {error.strerror}") from error
+            raise SandboxError(f"the sandbox did not start: {error.strerror}") from error
 
     def add_file(self, content: bytes) -> int:
         """Return a descriptor from which the started program can read some content."""
