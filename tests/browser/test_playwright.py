@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.browser.conftest import ORIGIN
 
 from agentbay import AgentBay, CreateSessionParams
-from agentbay_async import BrowserContext, BrowserOption
+from agentbay_async import AsyncExtensionsService, BrowserContext, BrowserOption
 from agentbay_local import LocalService
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.browser.conftest import Desk
 
+    from agentbay_async import AsyncSession
     from agentbay_local.images import Image
 
 
@@ -111,22 +115,61 @@ async def test_stealth_without_a_user_agent_hides_that_the_browser_is_headless(d
         assert f" {said}" in agent
 
 
-async def test_an_extension_is_loaded(desk: Desk) -> None:
-    """From a directory below that of the options."""
-    session = await desk.session()
-    manifest = {
-        "manifest_version": 3,
-        "name": "marks",
-        "version": "1.0",
-        "content_scripts": [{"matches": ["<all_urls>"], "js": ["mark.js"]}],
-    }
-    write = session.file_system.write_file
-    (await write("/tmp/extensions/marks/manifest.json", json.dumps(manifest))).unwrap()
-    (await write("/tmp/extensions/marks/mark.js", "document.title = 'marked'")).unwrap()
+_MARKING = {
+    "manifest.json": json.dumps(
+        {
+            "manifest_version": 3,
+            "name": "marks",
+            "version": "1.0",
+            "content_scripts": [{"matches": ["<all_urls>"], "js": ["mark.js"]}],
+        }
+    ),
+    "mark.js": "document.title = 'marked'",
+}
+
+
+async def _marks_pages(desk: Desk, session: AsyncSession) -> None:
+    """Wait until the extension has changed the title of a page."""
     await desk.serve_site(session)
     page = await (await desk.connect(session)).contexts[0].new_page()
     await page.goto(f"{ORIGIN}/table.html")
     await page.wait_for_function("document.title == 'marked'")
+
+
+async def test_an_extension_is_loaded(desk: Desk) -> None:
+    """From a directory below that of the options."""
+    session = await desk.session()
+    for name, text in _MARKING.items():
+        path = f"/tmp/extensions/marks/{name}"
+        (await session.file_system.write_file(path, text)).unwrap()
+    await _marks_pages(desk, session)
+
+
+async def test_an_uploaded_extension_is_unpacked_and_loaded(desk: Desk, tmp_path: Path) -> None:
+    """Its archive comes from a context."""
+    with zipfile.ZipFile(tmp_path / "marks.zip", "w") as archive:
+        for name, text in _MARKING.items():
+            archive.writestr(name, text)
+    extensions = AsyncExtensionsService(desk.bay)
+    uploaded = await extensions.create(str(tmp_path / "marks.zip"))
+    context = BrowserContext(
+        (await desk.bay.context.get("extended", create=True)).context.id,
+        extension_option=await extensions.create_extension_option([uploaded.id]),
+    )
+    session = await desk.session(browser_context=context)
+    await _marks_pages(desk, session)
+    name = uploaded.id.partition(".")[0]
+    assert await session.file_system.exists(f"/tmp/extensions/{name}/manifest.json")
+    assert await extensions.delete(uploaded.id)
+
+
+async def test_an_extension_that_is_no_archive_is_named(desk: Desk) -> None:
+    """The browser does not start without what it was asked for."""
+    session = await desk.session()
+    (await session.file_system.write_file("/tmp/extensions/x.zip", "not an archive")).unwrap()
+    result = await session.browser.initialize()
+    assert "extension /tmp/extensions/x.zip cannot be unpacked" in result.error_message
+    assert "not a zip file" in result.error_message
 
 
 async def test_cookies_survive_a_session_by_a_context(desk: Desk) -> None:

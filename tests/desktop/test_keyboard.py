@@ -96,6 +96,7 @@ async def test_a_key_that_does_not_exist_is_refused(session: AsyncSession) -> No
 async def test_text_that_no_keyboard_has_is_refused(text: str, why: str) -> None:
     """Before anything is started."""
     with pytest.raises(ToolError) as raised:
+        # Refused before the context is used.
         await keyboard.input_text(None, Arguments("input_text", {"text": text}))  # type: ignore[arg-type]
     assert why in str(raised.value)
 
@@ -104,6 +105,7 @@ async def test_text_that_no_keyboard_has_is_refused(text: str, why: str) -> None
 async def test_there_must_be_some_keys_and_not_too_many(keys: list[str]) -> None:
     """A keyboard has no more fingers on it."""
     with pytest.raises(ToolError, match="keys must have 1 to 16 names"):
+        # As above.
         await keyboard.press_keys(None, Arguments("press_keys", {"keys": keys}))  # type: ignore[arg-type]
 
 

@@ -60,6 +60,13 @@ _KILLED_ABOVE = 128
 _REPORT_WITHIN = 5.0
 _REASON_KEPT = 500
 _MOST_EXTENSIONS = 50
+_UNPACK_WITHIN = 60.0
+_UNPACK = """\
+import os, sys, zipfile
+source, target = sys.argv[1:]
+zipfile.ZipFile(source).extractall(target + ".part")
+os.rename(target + ".part", target)
+"""
 
 # Chromium writes cookies every 30 seconds, and at once after this number of changes.
 _CHANGES_WRITTEN = 512
@@ -254,14 +261,42 @@ class Chromium:
 
 
 async def _find_extensions(sandbox: Sandbox, directory: str) -> Sequence[str]:
-    """Return the directories of extensions; an extension has a manifest."""
-    found = []
+    """Return the directories of extensions; an extension has a manifest.
+
+    Uploaded extensions are archives. Each is unpacked beside itself, by the session and in its
+    limits, unless its directory is there.
+
+    Raises:
+        BrowserStartError: An archive cannot be unpacked.
+    """
     try:
-        for entry in (await sandbox.list(directory))[:_MOST_EXTENSIONS]:
-            if entry.is_dir and "," not in entry.path:
-                with contextlib.suppress(SandboxOSError):
-                    await sandbox.stat(f"{entry.path}/manifest.json")
-                    found.append(entry.path)
+        entries = (await sandbox.list(directory))[:_MOST_EXTENSIONS]
     except SandboxOSError:
         return []  # there is no such directory
-    return found
+    found = {entry.path for entry in entries if entry.is_dir}
+    for entry in entries:
+        target = entry.path.removesuffix(".zip")
+        if entry.is_file and target not in {entry.path, *found}:
+            await _unpack(sandbox, entry.path, target)
+            found.add(target)
+    return [path for path in sorted(found) if await _is_extension(sandbox, path)]
+
+
+async def _unpack(sandbox: Sandbox, archive: str, target: str) -> None:
+    command = ["python3", "-c", _UNPACK, archive, target]
+    done = await sandbox.run(command, timeout=_UNPACK_WITHIN, output_limit=_OUTPUT_KEPT)
+    if done.timed_out or done.exit_code:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = lines[-1][:_REASON_KEPT] if lines else "it took too long"
+        raise BrowserStartError(f"the extension {archive} cannot be unpacked: {reason}")
+
+
+async def _is_extension(sandbox: Sandbox, path: str) -> bool:
+    # Chromium takes a list of directories, separated by commas.
+    if "," in path:
+        return False
+    try:
+        await sandbox.stat(f"{path}/manifest.json")
+    except SandboxOSError:
+        return False
+    return True

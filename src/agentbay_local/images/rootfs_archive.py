@@ -117,6 +117,7 @@ def _open_directory(source: Path, stack: contextlib.ExitStack) -> Callable[[str]
 
 
 def _open_tar(file: IO[bytes], stack: contextlib.ExitStack) -> Callable[[str], IO[bytes]]:
+    # Closed by the stack.
     opened = tarfile.open(fileobj=file, mode="r:", tarinfo=BoundedMember)  # noqa: SIM115
     tar = stack.enter_context(opened)
     members: dict[str, tarfile.TarInfo] = {}
