@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 #: Why a failure is not the fault of the local service, as patterns of what it says.
 REASONS = {
     "mobile": r"'mobile_latest' is not offered",
-    "Windows": r"'windows_latest' is not offered",
+    "Windows": r"'windows_latest' is not offered|'calc\.exe'",
     "foreign credentials": r"Tool 'oss_\w+' is not offered",
     "a site that sessions do not reach": r"net::ERR_(INTERNET_DISCONNECTED|NAME_NOT_RESOLVED)",
+    "a driver that the test expects to be downloaded": r"please install the driver \(v",
     "an image that is not ready on this machine": r"is not ready on this machine",
-    "desktops, models and agents, which the cloud has": (
+    "models and agents, which the cloud has": (
         r"'linux-desktop_latest' is not offered|Tool '\w+' is not offered"
     ),
     "proxies of the cloud": r"must be of type 'custom' here",
@@ -58,7 +59,7 @@ NAMES = {
     "Windows": r"MappingPolicy for cross-platform",
     # It looks at a browser of the program's own machine.
     "a browser of the program's own machine": r"fingerprint_local_sync",
-    "desktops, models and agents, which the cloud has": (
+    "models and agents, which the cloud has": (
         r"computer|agent[-_](task|module|integration)"
         # It demands a ticket, which opens a desktop.
         r"|^TestSession_InfoMethod$"

@@ -43,6 +43,6 @@ async def no_phone(state: ServiceState, request: schema.GetAdbLink) -> Answer:
     session = state.running_session(request.session_id)
     raise ApiError(
         error_codes.INVALID_PARAMETER,
-        f"A phone is not offered by image {session.image!r} here; the cloud service has images "
-        f"with one.",
+        f"A phone is not offered by image {session.image!r} here; the cloud service has mobile "
+        f"images.",
     )
