@@ -159,8 +159,11 @@ def _kinds_of_descriptors(pid: int) -> set[str]:
 
 
 def _innermost_pid(pid: int) -> str:
-    """Return the number of a process in its own namespace."""
-    status = Path(f"/proc/{pid}/status").read_text()
+    """Return the number of a process in its own namespace; "" if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
     return next(line.split()[-1] for line in status.splitlines() if line.startswith("NSpid"))
 
 
