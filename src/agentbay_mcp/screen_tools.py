@@ -60,7 +60,7 @@ class ScreenTools:
     async def browser_endpoint(self, session_id: str) -> str:
         """Return the address for connect_over_cdp of Playwright.
 
-        Whoever has it drives the browser.
+        Keep it secret: anyone who has it can control the browser.
         """
         await self._operator(session_id)
         return await self._sessions.get(session_id).browser.get_endpoint_url()

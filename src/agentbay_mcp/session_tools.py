@@ -66,7 +66,7 @@ class SessionTools:
     async def link(self, session_id: str, port: int) -> str:
         """Return a URL for a server that listens on a port of the session (30100 to 30199).
 
-        Whoever has the URL can use the port.
+        Keep the URL secret: anyone who has it can use the port.
         """
         session = self._sessions.get(session_id)
         return (await session.get_link("https", port)).unwrap()

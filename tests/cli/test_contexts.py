@@ -74,7 +74,7 @@ def test_a_context_that_nobody_has_is_told_with_the_cure(agentbay: Run) -> None:
 
 
 def test_a_push_sends_what_has_changed(agentbay: Run, user: LocalService) -> None:
-    """The plan comes first, if only that is asked for."""
+    """With --dry-run only the plan is printed, and nothing is changed."""
     write("src", a_txt="a", deep__b_txt="b")
     assert agentbay("context", "create", "notes").code == 0
 

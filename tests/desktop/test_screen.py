@@ -92,7 +92,7 @@ async def test_the_screen_has_a_size_and_a_density(session: AsyncSession) -> Non
 
 
 async def test_the_screenshot_leaves_no_file_in_the_session(session: AsyncSession) -> None:
-    """Whoever takes thousands does not fill its disk."""
+    """Thousands of screenshots do not fill the disk."""
     (await session.computer.beta_take_screenshot()).unwrap()
     listed = (await session.command.run("ls /tmp")).stdout
     assert "screenshot" not in listed

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from agentbay_async.models.code import FORMATS as FORMATS
+from agentbay_async.models.code import MEDIA_TYPES as MEDIA_TYPES
 from agentbay_async.models.code import CodeEvent as CodeEvent
 from agentbay_async.models.code import CodeFailure as CodeFailure
 from agentbay_async.models.code import CodeLogs as CodeLogs

@@ -23,8 +23,8 @@ _PROXIES = {
 }
 _BROWSERS = ("chrome", "chromium")
 # Directories of a session, which its browser reads: nothing is written there on this machine.
-FINGERPRINT_FOLDER = "/tmp/browser_fingerprint"  # noqa: S108  # see above
-EXTENSIONS_FOLDER = "/tmp/extensions/"  # noqa: S108  # see above
+FINGERPRINT_FOLDER = "/tmp/browser_fingerprint"  # noqa: S108  # in a session, not on this machine
+EXTENSIONS_FOLDER = "/tmp/extensions/"  # noqa: S108  # in a session, not on this machine
 #: The file of a session in which a persistent fingerprint is kept.
 FINGERPRINT_PATH = f"{FINGERPRINT_FOLDER}/fingerprint.json"
 

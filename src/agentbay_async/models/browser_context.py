@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # The directory of a session in which its browser keeps its data: nothing is written there on this
 # machine.
-_DATA = "/tmp/agentbay_browser"  # noqa: S108  # see above
+_DATA = "/tmp/agentbay_browser"  # noqa: S108  # in a session, not on this machine
 
 # What a profile of Chrome needs for cookies to be read, and for what else a site remembers.
 _COOKIES = ("/Local State", "/Default/Cookies", "/Default/Cookies-journal")

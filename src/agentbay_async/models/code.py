@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: The formats of a result.
 FORMATS = ("text", "html", "markdown", "png", "jpeg", "svg", "json", "latex", "chart")
-# The formats by the suffix of a file, and by the media type that notebooks know.
+# The formats by the suffix of a file.
 _SUFFIXES = {
     ".txt": "text",
     ".html": "html",
@@ -29,7 +29,8 @@ _SUFFIXES = {
     ".json": "json",
     ".tex": "latex",
 }
-_MEDIA_TYPES = {
+#: The formats by their media types.
+MEDIA_TYPES = {
     "text/plain": "text",
     "text/html": "html",
     "text/markdown": "markdown",
@@ -38,7 +39,9 @@ _MEDIA_TYPES = {
     "image/svg+xml": "svg",
     "application/json": "json",
     "text/latex": "latex",
+    "application/vnd.vegalite.v4+json": "chart",
     "application/vnd.vegalite.v5+json": "chart",
+    "application/vnd.vega.v5+json": "chart",
 }
 
 
@@ -111,11 +114,12 @@ class CodeOutput:
         return target
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """Return every format by its media type: notebooks show the best that they can."""
+        """Return the formats by their media types: notebooks show the best that they can."""
         return {
             media_type: getattr(self, format)
-            for media_type, format in _MEDIA_TYPES.items()
-            if format in self._formats
+            for media_type, format in MEDIA_TYPES.items()
+            # The grammar of a chart is not known here, and a notebook must be told it.
+            if format in self._formats and format != "chart"
         }
 
 

@@ -9,6 +9,7 @@ import attrs
 
 from agentbay_async.models.code import (
     FORMATS,
+    MEDIA_TYPES,
     CodeEvent,
     CodeFailure,
     CodeLogs,
@@ -16,19 +17,6 @@ from agentbay_async.models.code import (
     CodeOutput,
 )
 
-_MEDIA_TYPES = {
-    "text/plain": "text",
-    "text/html": "html",
-    "text/markdown": "markdown",
-    "image/png": "png",
-    "image/jpeg": "jpeg",
-    "image/svg+xml": "svg",
-    "application/json": "json",
-    "text/latex": "latex",
-    "application/vnd.vegalite.v4+json": "chart",
-    "application/vnd.vegalite.v5+json": "chart",
-    "application/vnd.vega.v5+json": "chart",
-}
 _JSON_FORMATS = frozenset({"json", "chart"})
 
 #: The message of a failure that has none.
@@ -110,7 +98,7 @@ def _read_formats(bundle: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     mime = bundle.get("mime")
     for name, value in {**bundle, **(mime if isinstance(mime, dict) else {})}.items():
-        format_name = _MEDIA_TYPES.get(name, name)
+        format_name = MEDIA_TYPES.get(name, name)
         # Null is a valid JSON result; for a picture or a text it means that there is none.
         if format_name in FORMATS and (value is not None or name == "application/json"):
             values.setdefault(

@@ -167,7 +167,7 @@ def _reading(
 
 @attrs.define
 class _Pass:
-    """One archive on its way into a layer; `placed` has its paths and the directories above."""
+    """Unpacks one archive into a layer; `placed` has its paths and their parent directories."""
 
     unpacker: Unpacker
     root: int

@@ -37,8 +37,8 @@ FIRST_KEYCODE, KEYCODES = 8, 248
 VENDOR = range(0x10080000, 0x10090000)
 CONTROL_KEYS = {"\n": 0xFF0D, "\r": 0xFF0D, "\t": 0xFF09, "\b": 0xFF08, "\x1b": 0xFF1B}
 SETTLE = 1.0
-# The longest property that is read, in units of four bytes: so many windows, or four times so
-# many characters.
+# Limits of a property that is read, in units of four bytes. One unit holds the id of a window, or
+# four characters.
 MOST_WINDOWS = 500
 LONGEST_TEXT = 2000
 
