@@ -389,7 +389,9 @@ def use_keys(x: Connection, request: dict[str, Any]) -> dict[str, Any]:
 def list_windows(x: Connection, _: dict[str, Any]) -> dict[str, Any]:
     """Return the windows of programs, the lowest first, and the id of the active one."""
     ids = x.numbers(x.root, "_NET_CLIENT_LIST_STACKING")
-    found = [describe_window(x, window) for window in ids]
+    # The window manager changes two lists, one after the other. Changes of windows read this one.
+    managed = x.numbers(x.root, "_NET_CLIENT_LIST")
+    found = [describe_window(x, window) for window in ids if window in managed]
     return {"active": active(x), "windows": [one for one in found if one is not None]}
 
 
