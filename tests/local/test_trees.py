@@ -238,6 +238,32 @@ def test_a_copy_stops_at_the_bytes_of_its_budget(tmp_path: Path) -> None:
     assert (tmp_path / "copy").stat().st_size == 0
 
 
+def test_a_file_that_changes_is_copied_again_within_the_same_budget(
+    top: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copies that are replaced take no space."""
+    file = tmp_path / "top/log"
+    file.write_bytes(b"x" * 5000)
+    times = iter(range(1, 3))
+    in_kernel = os.copy_file_range
+
+    def change_and_copy(*arguments: int) -> int:
+        if (time := next(times, None)) is not None:
+            os.utime(file, ns=(time, time))
+        return in_kernel(*arguments)
+
+    monkeypatch.setattr(os, "copy_file_range", change_and_copy)
+    (tmp_path / "new").mkdir()
+    new = os.open(tmp_path / "new", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        budget = Budget(6000)
+        stamp = AtomicWriter(new).copy_file("log", Source(top, budget))
+    finally:
+        os.close(new)
+    assert (stamp.size, stamp.mtime, next(times, None)) == (5000, 2, None)
+    assert budget.taken_bytes() == 5000
+
+
 def test_a_sparse_file_returns_from_an_archive_as_it_was(top: int, tmp_path: Path) -> None:
     """Packed and unpacked, it takes as little space as before."""
     os.close(sparse_file(tmp_path / "top/sparse"))

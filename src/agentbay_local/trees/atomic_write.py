@@ -123,7 +123,9 @@ class AtomicWriter:
         """
         # A running session may write to the file meanwhile; a copy counts only if the stamp is the
         # same before and after.
+        taken = source.budget.taken_bytes()
         for _ in range(_COPY_ATTEMPTS):
+            source.budget.rewind(taken)  # each attempt replaces the copy of the one before
             original = source.open(path)
             try:
                 before = stamp_of(os.fstat(original))

@@ -72,6 +72,14 @@ class Budget:
                 "several times); select fewer with a white list, or pack them into one file first"
             )
 
+    def taken_bytes(self) -> int:
+        """Return how many bytes were counted, for `rewind`."""
+        return self._bytes
+
+    def rewind(self, taken_bytes: int) -> None:
+        """Count from an earlier number of bytes: the copy that took the others was deleted."""
+        self._bytes = taken_bytes
+
     def start_again(self) -> None:
         """Count from zero, for the same work in another pass."""
         self._bytes = self._entries = 0
