@@ -1,8 +1,6 @@
 """A program in a session, with its output here as it comes.
 
-A program in the background of a session runs in a terminal, so its two streams are one. That is
-right where both go to the same place here: it keeps their order. Elsewhere, standard error takes a
-way of its own: the program writes it to a named pipe, and a second one in the session reads that.
+Its two streams stay one if both go to the same place here: that keeps their order.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_cli.output import print_message, write_bytes
-from agentbay_cli.sequences import SequenceFinder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,9 +28,6 @@ __all__ = ["TIMED_OUT", "Limit", "Program", "killed_on_error", "run_program", "s
 
 TIMED_OUT = 124
 """The exit code of a program that ran out of time, as that of ``timeout``."""
-# Seconds for the rest of standard error after the end of the program. A process in its background
-# may keep the pipe open for ever.
-_DRAIN = 5.0
 
 
 @attrs.frozen
@@ -64,14 +58,8 @@ def run_program(session: Session, program: Program) -> int:
         AgentBayError: The program did not start, or the connection is lost.
     """
     line = _with_input(session, program)
-    if _have_one_target():
-        return _run(session, program, line)
-    with _SeparateErrors(session) as errors:
-        return _run(session, program, errors.redirected(line))
-
-
-def _run(session: Session, program: Program, line: str) -> int:
-    process = session.command.start(line, program.cwd, program.envs)
+    on_stderr = None if _have_one_target() else _write_error
+    process = session.command.start(line, program.cwd, program.envs, on_stderr=on_stderr)
     with killed_on_error(process), Limit(process, program.timeout) as limit:
         for chunk in process:
             write_bytes(chunk, sys.stdout)
@@ -156,50 +144,7 @@ class Limit:
         end_quietly(self._process.kill)
 
 
-class _SeparateErrors:
-    """Writes the standard error of a program to ours, from a named pipe in the session."""
-
-    _process: Process
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._path = scratch_path()
-        self._mark = secrets.token_hex(16)
-        self._thread = threading.Thread(target=self._copy, name="agentbay-stderr", daemon=True)
-
-    def redirected(self, line: str) -> str:
-        """Return a line that writes its errors to the pipe, and in the end a mark.
-
-        In a session without named pipes they stay with the output.
-        """
-        wait = f"n=0; until [ -p {self._path} ] || [ $((n+=1)) -gt 200 ]; do sleep 0.05; done"
-        return (
-            f"{wait}; if [ -p {self._path} ]; then exec 2>{self._path}; rm -f {self._path}; fi; "
-            f"{line}; code=$?; "
-            f"printf %s {self._mark} >&2; exit $code"
-        )
-
-    def __enter__(self) -> _SeparateErrors:
-        line = f"mkfifo -m 600 {self._path} && exec cat {self._path}"
-        self._process = self._session.command.start(line)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(_DRAIN)
-        if self._process.exit_code is None:
-            # Something keeps the pipe open, or nothing has opened it.
-            end_quietly(self._process.kill)
-        self._thread.join()
-
-    def _copy(self) -> None:
-        from agentbay import AgentBayError
-
-        mark = SequenceFinder(self._mark.encode())
-        with contextlib.suppress(AgentBayError):
-            for chunk in self._process:
-                text, is_over = mark.feed(chunk)
-                write_bytes(text, sys.stderr)
-                if is_over:
-                    return
-        write_bytes(mark.rest, sys.stderr)
+def _write_error(chunk: bytes) -> None:
+    # Nobody reads it any more; the exit of a thread would tell nobody.
+    with contextlib.suppress(SystemExit):
+        write_bytes(chunk, sys.stderr)

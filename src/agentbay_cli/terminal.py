@@ -16,8 +16,8 @@ import threading
 import tty
 from typing import TYPE_CHECKING
 
+from agentbay_async.services._pty.sequences import SequenceFinder
 from agentbay_cli.output import is_terminal, write_bytes
-from agentbay_cli.sequences import SequenceFinder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

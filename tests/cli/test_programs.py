@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_cli import program
 from agentbay_cli.program import _have_one_target
 
 if TYPE_CHECKING:
@@ -120,17 +119,6 @@ def test_standard_error_stays_apart(agentbay: Run) -> None:
     words = ["sh", "-c", "sleep 600 & echo out; printf err >&2; exit 3"]
     done = agentbay("run", "--", *words)
     assert (done.code, done.out, done.err) == (3, "out\n", "err")
-
-
-def test_without_named_pipes_errors_come_with_the_output(
-    agentbay: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing is lost, and the program runs."""
-    monkeypatch.setattr(program, "scratch_path", lambda: "/no/such/place")
-    monkeypatch.setattr(program, "_DRAIN", 0.1)
-    done = agentbay("run", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
-    assert (done.code, done.out.split()) == (3, ["out", "err", *done.out.split()[2:]])
-    assert "/no/such/place" in done.err
 
 
 def test_streams_to_one_place_keep_their_order(user: LocalService) -> None:

@@ -234,7 +234,7 @@ async def test_a_result_with_too_much_output_is_an_error(
     linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It could fill the memory; a stream has no such limit."""
-    monkeypatch.setattr("agentbay_async.services.code._MAX_OUTPUT", 5)
+    monkeypatch.setattr("agentbay_async.services.code.MAX_OUTPUT", 5)
     _streams(machine, *_FRAMES)
     result = await linked.code.run("x", on_stdout=lambda _text: None)
     assert isinstance(result.error, AnswerTooLargeError)

@@ -12,7 +12,7 @@ from agentbay.services.process import Process
 from agentbay_async.services.command import AsyncCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
 
     from agentbay.session import Session
@@ -40,11 +40,18 @@ class Command(_facade.Facade[AsyncCommand]):
         *,
         timeout: float | timedelta | None = None,
         check: bool = False,
+        on_stdout: Callable[[str], None] | None = None,
+        on_stderr: Callable[[str], None] | None = None,
     ) -> CommandResult:
         """Run a shell command and wait for it to end.
 
         A command that ends with an exit code other than 0 gives a failed result, which still has
         its output.
+
+        With a callback, output comes while the command runs, if the session has a WebSocket. The
+        result has it as well. The command runs in the background of the session then, as with
+        :meth:`start`, so its standard output is a terminal. In a session without ``mkfifo``,
+        standard error comes with standard output. An exception in a callback ends the command.
 
         Args:
             command: A line for ``sh``.
@@ -53,12 +60,14 @@ class Command(_facade.Facade[AsyncCommand]):
             envs: Variables to add to its environment.
             timeout: Time limit in seconds or as a timedelta. Default 50 seconds.
             check: Raise if the exit code is not 0.
+            on_stdout: Called with each chunk of standard output.
+            on_stderr: Called with each chunk of standard error.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
             InvalidArgumentError: `command` is blank, both timeouts are given, or the limit is above
-                50 seconds and the session has no address of its own: the service ends a request
-                after 60 seconds. :meth:`start` has no limit.
+                50 seconds, there is no callback, and the session has no address of its own: the
+                service ends a request after 60 seconds. :meth:`start` has no limit.
             CommandError: With `check`, the command failed.
 
         Example:
@@ -68,21 +77,47 @@ class Command(_facade.Facade[AsyncCommand]):
                 print(result.exit_code, result.stdout)
         """
         return _portal.run(
-            self._aio.execute_command(command, timeout_ms, cwd, envs, timeout=timeout, check=check)
+            self._aio.execute_command(
+                command,
+                timeout_ms,
+                cwd,
+                envs,
+                timeout=timeout,
+                check=check,
+                on_stdout=None
+                if on_stdout is None
+                else _facade.in_worker(on_stdout, on_stdout, "on_stdout"),
+                on_stderr=None
+                if on_stderr is None
+                else _facade.in_worker(on_stderr, on_stderr, "on_stderr"),
+            )
         )
 
     def start(
-        self, command: str, cwd: str | None = None, envs: Mapping[str, str] | None = None
+        self,
+        command: str,
+        cwd: str | None = None,
+        envs: Mapping[str, str] | None = None,
+        *,
+        on_stdout: Callable[[bytes], None] | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
     ) -> Process:
         """Start a shell command in the background, and return while it runs.
 
         It runs in a terminal, over the session's WebSocket; :class:`Process` describes the
         consequences. Prefer :meth:`execute_command` for commands that end within minutes.
 
+        Callbacks get bytes, as an iteration over the process does. An error of a callback is
+        logged, and does not stop the output.
+
         Args:
             command: Lines for ``sh``, at most 128 KiB.
             cwd: The working directory; by default the home directory.
             envs: Variables to add to its environment.
+            on_stdout: Called with each chunk of output. Without it, iterate over the process.
+            on_stderr: Called with each chunk of standard error. Without it, and in a session
+                without ``mkfifo``, standard error comes with standard output, in the order of
+                writing.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
@@ -95,7 +130,22 @@ class Command(_facade.Facade[AsyncCommand]):
                 server = session.command.start("python3 -m http.server 30100")
                 server.kill()
         """
-        return _facade.wrap(Process, _portal.run(self._aio.start(command, cwd, envs)))
+        return _facade.wrap(
+            Process,
+            _portal.run(
+                self._aio.start(
+                    command,
+                    cwd,
+                    envs,
+                    on_stdout=None
+                    if on_stdout is None
+                    else _facade.in_worker(on_stdout, on_stdout, "on_stdout"),
+                    on_stderr=None
+                    if on_stderr is None
+                    else _facade.in_worker(on_stderr, on_stderr, "on_stderr"),
+                )
+            ),
+        )
 
     def attach(self, process_id: str) -> Process:
         """Attach to a process that :meth:`start` started, here or in another program.

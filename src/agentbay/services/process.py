@@ -6,6 +6,9 @@
 The protocol has none: a command ends with the call that waits for it. It has terminals, which
 outlive a call. So a process here is a terminal whose shell replaces itself with the command, with
 echo turned off.
+
+A terminal has one stream. Standard error takes a way of its own if it is asked for: the command
+writes it to a named pipe, and a second process in the session reads that.
 """
 
 from __future__ import annotations
@@ -24,11 +27,12 @@ class Process(_facade.Facade[AsyncProcess]):
     """A command in the background of a session. It outlives this program.
 
     It runs in a terminal. So standard output and standard error are one stream, in the order of
-    writing; it reads lines of at most 4095 bytes; and it may behave as if a person were watching,
-    for example by using colors. It ends by itself, by :meth:`kill`, or with the session.
+    writing, unless it was started with `on_stderr`; it reads lines of at most 4095 bytes; and it
+    may behave as if a person were watching, for example by using colors. It ends by itself, by
+    :meth:`kill`, or with the session.
 
-    Iterate over it for its output, in chunks as they arrive. Methods return plain values and raise
-    errors.
+    Iterate over it for its output, in chunks as they arrive, unless `on_stdout` gets it. Methods
+    return plain values and raise errors.
 
     Example:
         ::
@@ -52,7 +56,7 @@ class Process(_facade.Facade[AsyncProcess]):
         return self._aio.exit_code
 
     def wait(self, timeout: float | timedelta | None = None) -> int:
-        """Wait for its end and return the exit code.
+        """Wait for its end, and until the callbacks have its output; return the exit code.
 
         Args:
             timeout: Seconds (or a timedelta) to wait; ``None`` waits for as long as it runs.

@@ -195,7 +195,7 @@ class PtyHandle(_facade.Facade[AsyncPtyHandle]):
         *,
         timeout: float | timedelta | None = None,
     ) -> int:
-        """Wait until its process has ended, and return the exit code.
+        """Wait until its process has ended and `on_data` has its output; return the exit code.
 
         Args:
             timeout_s: Seconds (or a timedelta) to wait; ``None`` waits for as long as it runs.

@@ -57,7 +57,7 @@ async def run_shell(
         raise _command_error(error) from None
     output = _parse_output(answer.data) or CommandOutput(stdout=answer.data)
     if output.exit_code != 0:
-        raise _failure(output, answer.request_id, session_id)
+        raise command_failure(output, answer.request_id, session_id)
     return output, answer.request_id
 
 
@@ -95,7 +95,7 @@ def _command_error(error: ToolError) -> CommandError:
     """Return the error of a command that the tool itself reports as failed."""
     if error.message.strip() == _TIMED_OUT:
         killed = CommandOutput(exit_code=-1)
-        return _failure(killed, error.request_id, error.session_id, timed_out=True)
+        return command_failure(killed, error.request_id, error.session_id, timed_out=True)
     # The text is the service's, so one stream is enough to recognize its form.
     document = _parse_document(error.message)
     output = _output_of(document) if {"stdout", "stderr"} & document.keys() else None
@@ -109,12 +109,13 @@ def _command_error(error: ToolError) -> CommandError:
     output = CommandOutput(output.stdout, output.stderr, code, output.trace_id)
     # The service's own mark; a command cannot forge it, because its output is in other fields.
     timed_out = code == -1 and _TIMED_OUT in str(document.get("errorMessage"))
-    return _failure(output, error.request_id, error.session_id, timed_out=timed_out)
+    return command_failure(output, error.request_id, error.session_id, timed_out=timed_out)
 
 
-def _failure(
+def command_failure(
     output: CommandOutput, request_id: str, session_id: str, *, timed_out: bool = False
 ) -> CommandError:
+    """Return the error of a command that ran and failed."""
     reason = output.stderr.strip() or f"the command ended with exit code {output.exit_code}"
     if timed_out:
         reason = "the command was killed when its time was over; give it more with timeout=..."

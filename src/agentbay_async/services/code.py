@@ -23,6 +23,7 @@ from agentbay_async.services import _code_parsing as parsing
 from agentbay_async.services._code_parsing import NO_REASON, CodeAnswer
 from agentbay_async.services._tool_calls import (
     ANSWER_GRACE,
+    MAX_OUTPUT,
     call_tool,
     check_one_request,
     get_access,
@@ -42,8 +43,6 @@ _DEFAULT_TIMEOUT = 60.0
 _CURE = (
     "stream longer code with code.stream() or on_stdout, or start a file of it with command.start()"
 )
-# Characters of output that one result can hold.
-_MAX_OUTPUT = 64 * 1024 * 1024
 # The server of code on the WebSocket, for sessions that do not list their tools.
 _DEFAULT_SERVER = "wuying_codespace"
 _LANGUAGES = {
@@ -188,9 +187,9 @@ class AsyncCode:
         async with aclosing(events):
             async for event in events:
                 size += _size_of(event)
-                if size > _MAX_OUTPUT:
+                if size > MAX_OUTPUT:
                     raise AnswerTooLargeError(
-                        f"run_code: the output has more than {_MAX_OUTPUT >> 20} MiB",
+                        f"run_code: the output has more than {MAX_OUTPUT >> 20} MiB",
                         hint="Use code.stream(), or let the code write a file",
                     )
                 outcome, failure = _add_event(outcome, event), event.error or failure

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentbay_async import _check
-from agentbay_async.errors import InvalidArgumentError
+from agentbay_async.errors import CommandError, InvalidArgumentError
 from agentbay_async.models.commands import CommandResult
 from agentbay_async.models.results import returns_result
 from agentbay_async.services._shell import ONE_REQUEST, run_shell, time_limit
-from agentbay_async.services._tool_calls import check_one_request
+from agentbay_async.services._tool_calls import check_one_request, get_access
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import timedelta
 
     from agentbay_async._api import Api
     from agentbay_async.services._pty.client import PtyClient
+    from agentbay_async.services._streamed_run import TextCallback
     from agentbay_async.services.process import AsyncProcess
     from agentbay_async.session import AsyncSession
 
@@ -53,11 +54,18 @@ class AsyncCommand:
         *,
         timeout: float | timedelta | None = None,
         check: bool = False,
+        on_stdout: Callable[[str], Awaitable[None] | None] | None = None,
+        on_stderr: Callable[[str], Awaitable[None] | None] | None = None,
     ) -> CommandResult:
         """Run a shell command and wait for it to end.
 
         A command that ends with an exit code other than 0 gives a failed result, which still has
         its output.
+
+        With a callback, output comes while the command runs, if the session has a WebSocket. The
+        result has it as well. The command runs in the background of the session then, as with
+        :meth:`start`, so its standard output is a terminal. In a session without ``mkfifo``,
+        standard error comes with standard output. An exception in a callback ends the command.
 
         Args:
             command: A line for ``sh``.
@@ -66,12 +74,14 @@ class AsyncCommand:
             envs: Variables to add to its environment.
             timeout: Time limit in seconds or as a timedelta. Default 50 seconds.
             check: Raise if the exit code is not 0.
+            on_stdout: Called with each chunk of standard output.
+            on_stderr: Called with each chunk of standard error.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
             InvalidArgumentError: `command` is blank, both timeouts are given, or the limit is above
-                50 seconds and the session has no address of its own: the service ends a request
-                after 60 seconds. :meth:`start` has no limit.
+                50 seconds, there is no callback, and the session has no address of its own: the
+                service ends a request after 60 seconds. :meth:`start` has no limit.
             CommandError: With `check`, the command failed.
 
         Example:
@@ -84,23 +94,41 @@ class AsyncCommand:
         limit = time_limit(given, timeout, _DEFAULT_TIMEOUT)
         line = _check.text(command, "command")
         directory = None if cwd is None else _check.text(cwd, "cwd")
-        result = await self._execute(line, limit, directory, _check.variables(envs or {}))
+        variables = _check.variables(envs or {})
+        if on_stdout is None and on_stderr is None:
+            result = await self._execute(line, limit, directory, variables)
+        else:
+            callbacks = on_stdout, on_stderr
+            result = await self._stream(_short(line), limit, directory, variables, callbacks)
         if check:
             result.unwrap()
         return result
 
     async def start(
-        self, command: str, cwd: str | None = None, envs: Mapping[str, str] | None = None
+        self,
+        command: str,
+        cwd: str | None = None,
+        envs: Mapping[str, str] | None = None,
+        *,
+        on_stdout: Callable[[bytes], Awaitable[None] | None] | None = None,
+        on_stderr: Callable[[bytes], Awaitable[None] | None] | None = None,
     ) -> AsyncProcess:
         """Start a shell command in the background, and return while it runs.
 
         It runs in a terminal, over the session's WebSocket; :class:`AsyncProcess` describes the
         consequences. Prefer :meth:`execute_command` for commands that end within minutes.
 
+        Callbacks get bytes, as an iteration over the process does. An error of a callback is
+        logged, and does not stop the output.
+
         Args:
             command: Lines for ``sh``, at most 128 KiB.
             cwd: The working directory; by default the home directory.
             envs: Variables to add to its environment.
+            on_stdout: Called with each chunk of output. Without it, iterate over the process.
+            on_stderr: Called with each chunk of standard error. Without it, and in a session
+                without ``mkfifo``, standard error comes with standard output, in the order of
+                writing.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
@@ -116,12 +144,17 @@ class AsyncCommand:
         # Imported here and below, so that programs without processes do not load terminals.
         from agentbay_async.services.process import start_process
 
-        line = _check.text(command, "command")
-        if len(line.encode()) > _MAX_STARTED:
-            raise InvalidArgumentError("command must be at most 128 KiB; put it into a file")
+        line = _short(_check.text(command, "command"))
         directory = None if cwd is None else _check.text(cwd, "cwd")
         variables = _check.variables(envs or {})
-        return await start_process(self._pty_client(), line, directory, variables)
+        return await start_process(
+            self._pty_client(),
+            line,
+            directory,
+            variables,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+        )
 
     async def attach(self, process_id: str) -> AsyncProcess:
         """Attach to a process that :meth:`start` started, here or in another program.
@@ -153,6 +186,36 @@ class AsyncCommand:
         )
         return CommandResult.ok(output, request_id)
 
+    @returns_result(CommandResult)
+    async def _stream(
+        self,
+        command: str,
+        limit: float,
+        cwd: str | None,
+        envs: dict[str, str],
+        callbacks: tuple[TextCallback, TextCallback],
+    ) -> CommandResult:
+        from agentbay_async.services._streamed_run import call_with_text, run_streamed
+
+        access = await get_access(self._api, self._session_id)
+        if access.ws_url and access.token:
+            output = await run_streamed(
+                self._pty_client(), self._session_id, command, limit, cwd, envs, callbacks
+            )
+            return CommandResult.ok(output, "")
+        result = await self._execute(command, limit, cwd, envs)
+        if result.success or (isinstance(result.error, CommandError) and result.error.ran):
+            for callback, text in zip(callbacks, (result.stdout, result.stderr), strict=True):
+                await call_with_text(callback, text)
+        return result
+
     # Names of the official client, from scripts/official_names.toml.
     run = execute_command
     exec = execute_command
+
+
+def _short(command: str) -> str:
+    """Check the length of a command that runs in the background."""
+    if len(command.encode()) > _MAX_STARTED:
+        raise InvalidArgumentError("command must be at most 128 KiB; put it into a file")
+    return command

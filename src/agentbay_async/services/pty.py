@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async import _check
-from agentbay_async.errors import (
-    AgentBayError,
-    InvalidArgumentError,
-)
+from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.services._later import Later, nothing
 from agentbay_async.services._pty.client import PtyClient
+from agentbay_async.services._pty.delivery import Delivery
 
 if TYPE_CHECKING:
     import builtins
@@ -24,13 +20,8 @@ if TYPE_CHECKING:
     from agentbay_async.services._pty.terminal import Terminal
     from agentbay_async.session import AsyncSession
 
-logger = logging.getLogger("agentbay")
-
 _MAX_SIZE = 500
 _DEFAULT_ENVS = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
-# Seconds that wait() allows the callback to process the remaining output. Limited, because the
-# callback itself may call wait().
-_DELIVERY_TIMEOUT = 5.0
 # Seconds until a terminal is open.
 _OPEN_TIMEOUT = 30.0
 
@@ -154,9 +145,11 @@ class AsyncPtyHandle:
         on_data: Callable[[bytes], Awaitable[None] | None] | None,
     ) -> None:
         self._terminal = terminal
-        self._delivery: asyncio.Task[None] | None = None
+        self._delivery: Delivery | None = None
         if on_data is not None:
-            self._delivery = asyncio.create_task(_deliver(terminal, on_data))
+            self._delivery = Delivery(
+                self, terminal, lambda: aiter(terminal.output), on_data, "on_data"
+            )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pty_session_id!r})"
@@ -218,7 +211,7 @@ class AsyncPtyHandle:
         *,
         timeout: float | timedelta | None = None,
     ) -> int:
-        """Wait until its process has ended, and return the exit code.
+        """Wait until its process has ended and `on_data` has its output; return the exit code.
 
         Args:
             timeout_s: Seconds (or a timedelta) to wait; ``None`` waits for as long as it runs.
@@ -231,9 +224,10 @@ class AsyncPtyHandle:
         """
         if timeout_s is not None and timeout is not None:
             raise InvalidArgumentError("timeout_s and timeout exclude each other; give one")
-        code = await self._terminal.wait(timeout if timeout_s is None else timeout_s)
+        limit = timeout if timeout_s is None else timeout_s
+        code = await self._terminal.wait(limit)
         if self._delivery is not None:
-            await asyncio.wait([self._delivery], timeout=_DELIVERY_TIMEOUT)
+            await self._delivery.finish(None if limit is None else _check.seconds(limit, "timeout"))
         return code
 
     def disconnect(self) -> Awaitable[None]:
@@ -253,23 +247,3 @@ def _check_size(value: object, name: str) -> int:
     if checked > _MAX_SIZE:
         raise InvalidArgumentError(f"{name} must be at most {_MAX_SIZE}, not {checked}")
     return checked
-
-
-async def _deliver(terminal: Terminal, on_data: Callable[[bytes], Awaitable[None] | None]) -> None:
-    """Call `on_data` with all output. Its errors are logged, and do not stop the output."""
-    while True:
-        try:
-            chunk = await terminal.output.read()
-        except AgentBayError as error:
-            logger.warning("%s: %s", terminal.id, error)
-            if terminal.output.at_end:
-                return
-            continue
-        if chunk is None:
-            return
-        try:
-            awaitable = on_data(chunk)
-            if awaitable is not None:
-                await awaitable
-        except Exception:
-            logger.exception("%s: on_data failed", terminal.id)

@@ -18,7 +18,7 @@ class SequenceFinder:
     """
 
     def __init__(self, sequence: bytes) -> None:
-        self._sequence = sequence
+        self.sequence = sequence
         self.rest = b""
 
     def feed(self, chunk: bytes) -> tuple[bytes, bool]:
@@ -27,7 +27,7 @@ class SequenceFinder:
         What may be the beginning of the sequence is kept in `rest` until the next chunk.
         """
         text = self.rest + chunk
-        before, found, self.rest = text.partition(self._sequence)
+        before, found, self.rest = text.partition(self.sequence)
         if found:
             return before, True
         end = len(text) - self._begun(text)
@@ -36,5 +36,5 @@ class SequenceFinder:
 
     def _begun(self, text: bytes) -> int:
         """Return how many bytes of the sequence a text ends with."""
-        sizes = range(min(len(self._sequence) - 1, len(text)), 0, -1)
-        return next((size for size in sizes if text.endswith(self._sequence[:size])), 0)
+        sizes = range(min(len(self.sequence) - 1, len(text)), 0, -1)
+        return next((size for size in sizes if text.endswith(self.sequence[:size])), 0)

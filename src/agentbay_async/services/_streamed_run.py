@@ -1,0 +1,130 @@
+"""Run a command in the background of a session, and pass its output on while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from agentbay_async.errors import AgentBayError, AnswerTooLargeError
+from agentbay_async.models.commands import CommandOutput
+from agentbay_async.services._shell import command_failure
+from agentbay_async.services._tool_calls import MAX_OUTPUT
+from agentbay_async.services.process import kill_process, start_process
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from agentbay_async.services._pty.client import PtyClient
+    from agentbay_async.services.process import AsyncProcess
+
+    TextCallback: TypeAlias = "Callable[[str], Awaitable[None] | None] | None"
+
+# Seconds that a killed command has for the rest of its output.
+_DRAIN = 5.0
+
+
+async def call_with_text(callback: TextCallback, text: str) -> None:
+    """Call a callback with some output, unless there is none."""
+    awaitable = callback(text) if callback is not None and text else None
+    if awaitable is not None:
+        await awaitable
+
+
+async def run_streamed(
+    client: PtyClient,
+    session_id: str,
+    command: str,
+    limit: float,
+    cwd: str | None,
+    envs: Mapping[str, str],
+    callbacks: tuple[TextCallback, TextCallback],
+) -> CommandOutput:
+    """Run a command, call the callbacks with its output, and return that.
+
+    Raises:
+        CommandError: It ended with an exit code other than 0, or ran out of time.
+        AgentBayError: It could not be run, or has written too much.
+        Exception: What a callback raised.
+    """
+    failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    stdout, stderr = (_Stream(callback, failed) for callback in callbacks)
+    process = await start_process(
+        client,
+        command,
+        cwd,
+        envs,
+        on_stdout=stdout.take,
+        on_stderr=stderr.take,
+        reads_input=False,
+    )
+    code: int | None = None
+    try:
+        code = await _wait(process, failed, limit)
+    finally:
+        if process.exit_code is None:
+            await kill_process(process)
+    if code is None:
+        with contextlib.suppress(AgentBayError):
+            await process.wait(_DRAIN)
+    output = CommandOutput(stdout.text(), stderr.text(), -1 if code is None else code)
+    if code != 0:
+        raise command_failure(output, "", session_id, timed_out=code is None)
+    return output
+
+
+async def _wait(
+    process: AsyncProcess, failed: asyncio.Future[Exception], limit: float
+) -> int | None:
+    """Return the exit code when all output was passed on; None if the time is over before.
+
+    Raises:
+        Exception: What a callback raised.
+        AgentBayError: The connection is lost.
+    """
+    ended = asyncio.create_task(process.wait())
+    either: list[asyncio.Future[Any]] = [ended, failed]
+    try:
+        await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if process.exit_code is not None:
+            # In time; a callback may take longer.
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            raise failed.result()
+        return ended.result() if ended.done() else None
+    finally:
+        ended.cancel()
+
+
+class _Stream:
+    """One of the two streams: its text so far, and the callback for it."""
+
+    def __init__(self, callback: TextCallback, failed: asyncio.Future[Exception]) -> None:
+        self._callback = callback
+        self._failed = failed
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._pieces: list[str] = []
+        self._size = 0
+
+    async def take(self, chunk: bytes) -> None:
+        """Keep a chunk, and pass it on; the first error ends the run."""
+        if self._failed.done():
+            return
+        try:
+            self._size += len(chunk)
+            if self._size > MAX_OUTPUT:
+                raise AnswerTooLargeError(
+                    f"the command has written more than {MAX_OUTPUT >> 20} MiB",
+                    hint="Use command.start(), or let it write to a file",
+                )
+            text = self._decoder.decode(chunk)
+            self._pieces.append(text)
+            await call_with_text(self._callback, text)
+        except Exception as error:
+            if not self._failed.done():
+                self._failed.set_result(error)
+
+    def text(self) -> str:
+        """Return everything."""
+        return "".join([*self._pieces, self._decoder.decode(b"", final=True)])
