@@ -6,8 +6,11 @@ import argparse
 import os
 import re
 import shutil
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+from xml.etree import ElementTree
 
 import nox
 from nox.command import CommandFailed
@@ -42,6 +45,12 @@ VENDOR_SUITES = (
 #: The images that tests use; see tests/image_cache.py.
 TEST_IMAGES = ("browser_latest", "linux_latest")
 
+#: The frameworks that agentbay_integrations has adapters for, and what the judge of each needs
+#: besides. The framework itself is the extra of this name.
+INTEGRATIONS: dict[str, tuple[str, ...]] = {}
+#: Warnings of frameworks about themselves, which the suite would take for failures.
+FOREIGN_WARNINGS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
+
 #: The least percentage of lines and branches that the tests execute, for each package.
 COVERAGE_FLOORS = {
     "agentbay_async": 96,
@@ -50,6 +59,8 @@ COVERAGE_FLOORS = {
     "agentbay_local": 86,
     "agentbay_mcp": 95,
 }
+#: The same for the adapters, by their judges together.
+INTEGRATIONS_FLOOR = 85
 
 
 def install(session: nox.Session, *groups: str, editable: bool = True) -> None:
@@ -130,7 +141,14 @@ def typing(session: nox.Session) -> None:
 def run_pytest(session: nox.Session, *options: str) -> None:
     """Run pytest on `WORKERS`, unless the caller says how many."""
     workers = () if any(word.startswith("-n") for word in session.posargs) else WORKERS
-    session.run("pytest", *workers, "--ignore=tests/conformance", *options, *session.posargs)
+    session.run(
+        "pytest",
+        *workers,
+        "--ignore=tests/conformance",
+        "--ignore=tests/integrations",
+        *options,
+        *session.posargs,
+    )
 
 
 @nox.session
@@ -243,6 +261,95 @@ def mcp(session: nox.Session) -> None:
     packages = ("node@22", "@modelcontextprotocol/conformance@0.1.16")
     session.run("npm", "install", "--silent", "--prefix", directory, *packages, external=True)
     session.run("python", "tests/mcp/run_conformance.py", directory)
+
+
+@nox.session
+def integrations(session: nox.Session) -> None:
+    """Let the suites of frameworks judge the adapters, each in an environment of its own."""
+    names = session.posargs or list(INTEGRATIONS)
+    if unknown := set(names) - set(INTEGRATIONS):
+        session.error(f"no adapter {', '.join(unknown)}; there are {', '.join(INTEGRATIONS)}")
+    session.install("--quiet", "coverage>=7.6")
+    reports = Path(session.create_tmp()).resolve()
+    session.env["COVERAGE_FILE"] = str(reports / ".coverage")
+    session.run("coverage", "erase")
+    rows = [run_judge(session, name, reports / f"{name}.xml") for name in names]
+    session.log("\n".join(["the judges:", Verdict.HEAD, *(row.text for row in rows)]))
+    if failed := [row.name for row in rows if not row.ok]:
+        session.error(f"not accepted by {', '.join(failed)}")
+    if not session.posargs:
+        session.run("coverage", "combine", "--quiet", str(reports))
+        floor = f"--fail-under={INTEGRATIONS_FLOOR}"
+        session.run("coverage", "report", "--include=src/agentbay_integrations/*", floor)
+
+
+def run_judge(session: nox.Session, name: str, report: Path) -> Verdict:
+    """Install a framework with the project, and run its judge."""
+    extra = name.replace("_", "-")
+    wanted = nox.project.dependency_groups(PYPROJECT, "integrations")
+    project = ("-e", f".[local,{extra}]")
+    python = make_environment(
+        session, f"integrations/{name}", *project, *wanted, *INTEGRATIONS[name]
+    )
+    requirement = PYPROJECT["project"]["optional-dependencies"][extra][0]
+    package = re.match(r"[\w-]+", requirement)[0]
+    show = f"from importlib.metadata import version; print(version({package!r}))"
+    version = session.run(str(python), "-c", show, silent=True, external=True).strip()
+    started = time.monotonic()
+    session.run(
+        *(str(python), "-m", "pytest", f"tests/integrations/{name}", f"--junitxml={report}"),
+        *("--cov=agentbay_integrations", "--cov-report="),
+        *(word for kind in FOREIGN_WARNINGS for word in ("-W", f"default::{kind}")),
+        env={"COVERAGE_FILE": str(report.with_name(f".coverage.{name}"))},
+        success_codes=range(256),
+        external=True,
+    )
+    return Verdict.read(name, version, report, time.monotonic() - started)
+
+
+@dataclass
+class Verdict:
+    """What a judge has found.
+
+    Attributes:
+        name: The name of the adapter.
+        ok: Whether every test passed that was not skipped, and no session was left.
+        text: A row of the table. The judge is ``test_judge.py``, which has the framework's suite.
+    """
+
+    HEAD: ClassVar[str] = (
+        "framework         version    judge passed    of  other tests    of  sessions left  seconds"
+    )
+    name: str
+    ok: bool
+    text: str
+
+    @classmethod
+    def read(cls, name: str, version: str, report: Path, seconds: float) -> Verdict:
+        """Read the report of a test run."""
+        row = f"{name:<17} {version:<11}"
+        if not report.exists():
+            return cls(name, False, f"{row} no test ran")
+        root = ElementTree.parse(report).getroot()  # noqa: S314  # pytest has written it
+        suite = root.find("testsuite")
+        left = int(suite.find("properties/property[@name='sessions_left']").get("value"))
+        cases = suite.findall("testcase")
+        judge = [case for case in cases if ".test_judge." in f"{case.get('classname')}."]
+        others = [case for case in cases if case not in judge]
+        failed = [case for case in cases if {"failure", "error"} & {part.tag for part in case}]
+        row += (
+            f"{count_passed(judge):>12} {len(judge):>5} {count_passed(others):>12} {len(others):>5}"
+        )
+        return cls(
+            name,
+            count_passed(judge) > 0 and not failed and left == 0,
+            f"{row} {left:>14} {seconds:>8.1f}",
+        )
+
+
+def count_passed(cases: Sequence[ElementTree.Element]) -> int:
+    """Return the number of test cases that neither failed nor were skipped."""
+    return sum(not {"failure", "error", "skipped"} & {part.tag for part in case} for case in cases)
 
 
 @nox.session

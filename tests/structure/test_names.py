@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ROOT = Path(__file__).parents[2]
-_TREES = ("src/agentbay_async", "src/agentbay_local", "src/agentbay_cli", "scripts")
+_TREES = (
+    "src/agentbay_async",
+    "src/agentbay_local",
+    "src/agentbay_cli",
+    "src/agentbay_integrations",
+    "scripts",
+)
 
 #: Retired words, each with its replacement. They are matched as parts of an identifier:
 #: ``crew`` forbids ``crew``, ``_crew`` and ``CrewMember``, not ``screw``.

@@ -8,7 +8,13 @@ from pathlib import Path
 _ROOT = Path(__file__).parents[2]
 _SOURCE = _ROOT / "src"
 _TREES = ("src", "tests", "docs", "benchmarks", "scripts", "examples")
-_PACKAGES = ("agentbay", "agentbay_async", "agentbay_cli", "agentbay_local")
+_PACKAGES = (
+    "agentbay",
+    "agentbay_async",
+    "agentbay_cli",
+    "agentbay_integrations",
+    "agentbay_local",
+)
 
 #: The most lines of a function, its decorators and docstring left out.
 LONGEST_FUNCTION = 40

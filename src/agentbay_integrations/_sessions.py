@@ -1,0 +1,183 @@
+"""The session of an adapter: handed in, or made on first use and deleted at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING
+
+import anyio
+import attrs
+
+from agentbay_async.session_params import DEFAULT_LIFETIME, CreateSessionParams
+
+if TYPE_CHECKING:
+    import agentbay
+    from agentbay_async import AsyncAgentBay, AsyncSession
+
+__all__ = ["BlockingSessionOwner", "SessionOwner", "session_params"]
+
+
+def session_params(
+    framework: str, params: CreateSessionParams | None = None, run: str | None = None
+) -> CreateSessionParams:
+    """Return the parameters of an adapter's session.
+
+    It gets the labels ``framework`` and ``run``, and, if `params` has no lifetime, one that ends it
+    after the program has been killed.
+
+    Args:
+        framework: The name of the framework's package.
+        params: What the caller wishes; it is copied.
+        run: What tells this run of the framework from others. Default: a random id.
+    """
+    params = CreateSessionParams() if params is None else params
+    labels = {"framework": framework, "run": run or uuid.uuid4().hex[:12], **params.labels}
+    changed = attrs.evolve(params, labels=labels, framework=params.framework or framework)
+    if params.lifecycle_policy is None and params.idle_release_timeout is None:
+        changed.lifecycle_policy = DEFAULT_LIFETIME
+    return changed
+
+
+class SessionOwner:
+    """The session of one adapter.
+
+    Args:
+        framework: The name of the framework's package, for labels.
+        session: A session of the caller. It is used, and never deleted here.
+        bay: The client that makes a session if none is handed in. Default: one with the settings of
+            the environment, which is closed with the session.
+        params: The parameters of the session that is made.
+        run: The value of its label ``run``. Default: a random id.
+
+    Attributes:
+        session: The session, or ``None`` before the first use.
+    """
+
+    def __init__(
+        self,
+        framework: str,
+        *,
+        session: AsyncSession | None = None,
+        bay: AsyncAgentBay | None = None,
+        params: CreateSessionParams | None = None,
+        run: str | None = None,
+    ) -> None:
+        self.session = session
+        self._bay = bay
+        self._params = session_params(framework, params, run)
+        self._made: AsyncExitStack | None = None
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> AsyncSession:
+        """Return the session; the first call makes it.
+
+        Raises:
+            AgentBayError: It could not be created.
+        """
+        async with self._lock:
+            if self.session is None:
+                self.session = await self._make()
+            return self.session
+
+    async def _make(self) -> AsyncSession:
+        from agentbay_async import AsyncAgentBay
+
+        async with AsyncExitStack() as made:
+            bay = self._bay
+            if bay is None:
+                bay = await made.enter_async_context(AsyncAgentBay())
+            session = await made.enter_async_context(bay.session(self._params))
+            self._made = made.pop_all()
+        return session
+
+    async def close(self) -> None:
+        """Delete the session if it was made here, and close the client if that was made here.
+
+        A cancel waits for it.
+
+        Raises:
+            AgentBayError: The session could not be deleted.
+        """
+        closing = asyncio.ensure_future(self._close())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            # anyio would cancel again and again.
+            with anyio.CancelScope(shield=True):
+                await closing
+            raise
+
+    async def _close(self) -> None:
+        # A create that is under way ends first, so that its session is found.
+        async with self._lock:
+            made, self._made = self._made, None
+            if made is not None:
+                self.session = None
+                await made.aclose()
+
+
+class BlockingSessionOwner:
+    """The session of one adapter of a framework that blocks; see :class:`SessionOwner`.
+
+    Args:
+        framework: The name of the framework's package, for labels.
+        session: A session of the caller. It is used, and never deleted here.
+        bay: The client that makes a session if none is handed in.
+        params: The parameters of the session that is made.
+        run: The value of its label ``run``.
+
+    Attributes:
+        session: The session, or ``None`` before the first use.
+    """
+
+    def __init__(
+        self,
+        framework: str,
+        *,
+        session: agentbay.Session | None = None,
+        bay: agentbay.AgentBay | None = None,
+        params: CreateSessionParams | None = None,
+        run: str | None = None,
+    ) -> None:
+        self.session = session
+        self._bay = bay
+        self._params = session_params(framework, params, run)
+        self._made: ExitStack | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> agentbay.Session:
+        """Return the session; the first call makes it.
+
+        Raises:
+            AgentBayError: It could not be created.
+        """
+        with self._lock:
+            if self.session is None:
+                self.session = self._make()
+            return self.session
+
+    def _make(self) -> agentbay.Session:
+        from agentbay import AgentBay
+
+        with ExitStack() as made:
+            bay = self._bay
+            if bay is None:
+                bay = made.enter_context(AgentBay())
+            session = made.enter_context(bay.session(self._params))
+            self._made = made.pop_all()
+        return session
+
+    def close(self) -> None:
+        """Delete the session if it was made here, and close the client if that was made here.
+
+        Raises:
+            AgentBayError: The session could not be deleted.
+        """
+        with self._lock:
+            made, self._made = self._made, None
+            if made is not None:
+                self.session = None
+                made.close()
