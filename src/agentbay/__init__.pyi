@@ -82,6 +82,7 @@ from agentbay_async.errors import InvalidArgumentError as InvalidArgumentError
 from agentbay_async.errors import NotRecordedError as NotRecordedError
 from agentbay_async.errors import OperationTimeoutError as OperationTimeoutError
 from agentbay_async.errors import OssError as OssError
+from agentbay_async.errors import OtherServerError as OtherServerError
 from agentbay_async.errors import PageTokenError as PageTokenError
 from agentbay_async.errors import PtyError as PtyError
 from agentbay_async.errors import PtyNotConnectedError as PtyNotConnectedError
@@ -219,6 +220,8 @@ from agentbay_async.models.input import MouseButton as MouseButton
 from agentbay_async.models.input import ScreenshotMode as ScreenshotMode
 from agentbay_async.models.input import ScrollDirection as ScrollDirection
 from agentbay_async.models.key_code import KeyCode as KeyCode
+from agentbay_async.models.local import Limits as Limits
+from agentbay_async.models.local import LocalOptions as LocalOptions
 from agentbay_async.models.mobile_simulate import (
     MobileSimulateUploadResult as MobileSimulateUploadResult,
 )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agentbay_async.client import I, T
     from agentbay_async.config import Config
     from agentbay_async.models.bulk import MapOutcome, Progress
+    from agentbay_async.models.local import LocalOptions
     from agentbay_async.models.results import (
         DeleteResult,
         ReapResult,
@@ -57,6 +58,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         retry: When to send a failed request again. Default: ``RetryPolicy()``.
         clock: The source of time, for tests; see :class:`agentbay.Clock`.
         transport: Sends the requests, instead of aiohttp; see :class:`agentbay.Transport`.
+        local: The options of the service inside this process, with ``endpoint="local"``.
 
     Attributes:
         context: The account's persistent stores of files.
@@ -86,6 +88,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
         transport: Transport | None = None,
+        local: LocalOptions | None = None,
     ) -> None:
         super().__init__(
             AsyncAgentBay(
@@ -98,6 +101,7 @@ class AgentBay(_facade.Facade[AsyncAgentBay]):
                 retry=retry,
                 clock=clock,
                 transport=transport,
+                local=local,
             )
         )
 

@@ -17,7 +17,8 @@
     │   ├── ConnectionLostError         (ConnectionError)  the connection broke after the request
     │   ├── RequestTimeoutError         (TimeoutError)  no answer in time
     │   └── BadAnswerError              an answer that is not of the protocol
-    │       └── AnswerTooLargeError     an answer that is larger than the client reads
+    │       ├── AnswerTooLargeError     an answer that is larger than the client reads
+    │       └── OtherServerError        the endpoint is a server of something else
     ├── APIError                        the service answered with an error
     │   ├── AuthenticationError         the key is missing, wrong, expired or of another region
     │   ├── SessionNotFoundError        the session never existed, was released, or expired
@@ -102,6 +103,7 @@ from agentbay_async.errors import InvalidArgumentError as InvalidArgumentError
 from agentbay_async.errors import NotRecordedError as NotRecordedError
 from agentbay_async.errors import OperationTimeoutError as OperationTimeoutError
 from agentbay_async.errors import OssError as OssError
+from agentbay_async.errors import OtherServerError as OtherServerError
 from agentbay_async.errors import PageTokenError as PageTokenError
 from agentbay_async.errors import PtyError as PtyError
 from agentbay_async.errors import PtyNotConnectedError as PtyNotConnectedError

@@ -24,6 +24,7 @@ from agentbay_async.errors import (
     Attempt,
     AuthenticationError,
     ClosedError,
+    ConfigurationError,
     PageTokenError,
     SessionNotFoundError,
     UsageError,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from agentbay_async._transport.http import Pools
     from agentbay_async._transport.websocket_pool import SessionSockets
     from agentbay_async.config import Settings
+    from agentbay_async.models.local import LocalOptions
 
 D = TypeVar("D")
 
@@ -267,7 +269,7 @@ class Api:
         Without an explanation by `deadline`, the error has no reason.
         """
         error.session_id = error.session_id or getattr(request, "session_id", None) or ""
-        error.hint = error.hint or find_hint(request.ACTION, error)
+        error.hint = error.hint or find_hint(request.ACTION, error, self._endpoint())
         if not isinstance(error, SessionNotFoundError) or request.ACTION in _MAY_BE_GONE:
             return
         remaining = deadline - self.clock.monotonic()
@@ -277,6 +279,11 @@ class Api:
         reason = await self.end_reason(error.session_id, limit)
         if reason is not None:
             error.ended(reason)
+        elif error.session_id:
+            error.hint = error.hint or f"The service knows no session {error.session_id}"
+
+    def _endpoint(self) -> str:
+        return self._builder.endpoint if self._builder is not None else self.settings.endpoint
 
     async def end_reason(self, session_id: str, timeout: float | None = None) -> str | None:
         """Return the service's text for why a session ended, perhaps ``""``.
@@ -356,7 +363,7 @@ class Api:
     async def service(self) -> tuple[str, str]:
         """Return URL and key of the service; the endpoint ``"local"`` starts it if need be."""
         if self.settings.endpoint == LOCAL:
-            return await _embedded_service()
+            return await _embedded_service(self.settings.local)
         return self.settings.endpoint, self.settings.api_key
 
     @property
@@ -382,17 +389,31 @@ class Api:
             await self.pools.aclose()
 
 
-async def _embedded_service() -> tuple[str, str]:
+def check_local_options(options: LocalOptions) -> None:
+    """Check the options of the local service, before anything starts.
+
+    Raises:
+        ConfigurationError: A host or a limit is invalid.
+    """
+    from agentbay_local.embedded import check_options
+
+    try:
+        check_options(options)
+    except ValueError as error:
+        raise ConfigurationError(f"local: {error}") from None
+
+
+async def _embedded_service(options: LocalOptions | None) -> tuple[str, str]:
     """Start the local service inside this process, once, and return its URL and key.
 
-    The only function of the SDK that imports the local service.
+    With the check above, the only function of the SDK that imports the local service.
     """
     from anyio import to_thread
 
     def start() -> tuple[str, str]:
         from agentbay_local.embedded import embedded
 
-        service = embedded()
+        service = embedded(options)
         return service.endpoint, service.api_key
 
     return await to_thread.run_sync(start)

@@ -188,6 +188,17 @@ def absolute_path(value: object, name: str) -> str:
     return path
 
 
+def mount_path(value: object, name: str) -> str:
+    """Return `value` if it is an absolute path other than the root, which holds the system."""
+    path = absolute_path(value, name)
+    if not path.strip("/."):
+        raise InvalidArgumentError(
+            f"{name} must be a directory of its own such as '/mnt/data', not {path!r}: the files of"
+            " a context would hide the session's system"
+        )
+    return path
+
+
 def literal_path(value: object, name: str, *, regex: bool = False) -> str:
     """Return `value` if it is a path without wildcards; an empty path means the whole tree.
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from agentbay_async import _check
 from agentbay_async.errors import (
-    AnswerTooLargeError,
     APIError,
     BadAnswerError,
     ConnectionFailedError,
     ConnectionLostError,
+    OtherServerError,
     RequestTimeoutError,
     ServiceError,
     ThrottledError,
@@ -51,6 +52,9 @@ class RetryPolicy:
     cap: float = 5.0
     budget: float = 0.1
     reserve: int = 100
+
+    def __attrs_post_init__(self) -> None:
+        _check.positive_int(self.attempts, "attempts")
 
 
 class RetryBudget:
@@ -91,7 +95,7 @@ class RetryBudget:
 
 def perhaps_acted_on(error: AgentBayError) -> bool:
     """Return whether the service may have acted on the request although the answer was lost."""
-    return isinstance(error, _PERHAPS_ACTED_ON)
+    return isinstance(error, _PERHAPS_ACTED_ON) and not isinstance(error, OtherServerError)
 
 
 def next_wait(
@@ -111,10 +115,8 @@ def next_wait(
         True
     """
     sendable = isinstance(error, _NOT_ACTED_ON) or (repeatable and perhaps_acted_on(error))
-    if isinstance(error, AnswerTooLargeError):
-        # The same request would get the same answer.
-        sendable = False
-    if not sendable or attempt >= policy.attempts:
+    # An answer that is too large, another server or a failed TLS handshake would be met again.
+    if not (sendable and error.retryable) or attempt >= policy.attempts:
         return None
     wait = _jittered(policy, attempt)
     asked = error.retry_after if isinstance(error, APIError) else None

@@ -11,7 +11,7 @@ from weakref import ref
 import attrs
 
 from agentbay_async import _check
-from agentbay_async._api import Api
+from agentbay_async._api import Api, check_local_options
 from agentbay_async._clock import SystemClock
 from agentbay_async._lifecycle import unheld
 from agentbay_async._lifecycle.back_references import finder
@@ -27,6 +27,7 @@ from agentbay_async.config import LOCAL, resolve
 from agentbay_async.errors import (
     ArgumentTypeError,
     BadAnswerError,
+    ConfigurationError,
     ContextSyncError,
     InvalidArgumentError,
     SyncUnknownError,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from agentbay_async.config import Config, Settings
     from agentbay_async.contexts import AsyncContextService
     from agentbay_async.models.bulk import MapOutcome, Progress
+    from agentbay_async.models.local import LocalOptions
     from agentbay_async.services.beta import AsyncBeta
     from agentbay_async.services.beta_network import AsyncBetaNetwork
     from agentbay_async.services.beta_skills import AsyncBetaSkills
@@ -89,6 +91,7 @@ class AsyncAgentBay:
         retry: When to send a failed request again. Default: ``RetryPolicy()``.
         clock: The source of time, for tests; see :class:`agentbay_async.Clock`.
         transport: Sends the requests, instead of aiohttp; see :class:`agentbay_async.Transport`.
+        local: The options of the service inside this process, with ``endpoint="local"``.
 
     Attributes:
         context: The account's persistent stores of files.
@@ -116,6 +119,7 @@ class AsyncAgentBay:
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
         transport: Transport | None = None,
+        local: LocalOptions | None = None,
     ) -> None:
         settings = resolve(
             api_key,
@@ -125,6 +129,13 @@ class AsyncAgentBay:
             timeout=timeout,
             env_file=env_file,
         )
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise ArgumentTypeError(
+                f"retry must be a RetryPolicy, not {type(retry).__name__}; write"
+                " RetryPolicy(attempts=...)"
+            )
+        if local is not None:
+            settings = attrs.evolve(settings, local=_checked_local(local, settings))
         self._connect(settings, retry or RetryPolicy(), clock or SystemClock(), transport)
 
     def _connect(
@@ -762,3 +773,17 @@ def _labels_to_delete(labels: Mapping[str, str]) -> dict[str, str]:
     if not checked:
         raise InvalidArgumentError("labels must not be empty: that would delete every session")
     return checked
+
+
+def _checked_local(local: object, settings: Settings) -> LocalOptions:
+    from agentbay_async.models.local import LocalOptions
+
+    if not isinstance(local, LocalOptions):
+        raise ArgumentTypeError(f"local must be LocalOptions, not {type(local).__name__}")
+    if settings.endpoint != LOCAL:
+        raise ConfigurationError(
+            "local is for endpoint='local'; another service has its own options",
+            hint="Pass endpoint='local' too, or leave local out.",
+        )
+    check_local_options(local)
+    return local

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentbay_async.models.budget import Budget
+    from agentbay_async.models.local import LocalOptions
     from agentbay_async.models.sessions import LifecyclePolicy
 
 LOCAL = "local"
@@ -143,6 +144,7 @@ class Settings:
         default_lifetime: The lifetime of sessions that are created without one, or ``None``.
         strict_sync: Whether a sync without a listed task is an error.
         task_listing_timeout: Seconds within which the task of a sync is listed.
+        local: The options of the service, with the endpoint ``"local"``.
     """
 
     endpoint: str
@@ -160,6 +162,7 @@ class Settings:
     default_lifetime: LifecyclePolicy | None = None
     strict_sync: bool = False
     task_listing_timeout: float = DEFAULT_TASK_LISTING
+    local: LocalOptions | None = None
 
 
 def resolve(
@@ -179,7 +182,7 @@ def resolve(
             cure.
     """
     if config is not None and not isinstance(config, Config):
-        raise ArgumentTypeError(f"config must be a Config, not {type(config).__name__}")
+        raise ArgumentTypeError(f"cfg must be a Config, not {type(config).__name__}")
     config = config or Config()
     environ = os.environ if environ is None else environ
     lookup = _Lookup(environ, env_file)

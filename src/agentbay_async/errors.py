@@ -14,7 +14,8 @@
     │   ├── ConnectionLostError         (ConnectionError)  the connection broke after the request
     │   ├── RequestTimeoutError         (TimeoutError)  no answer in time
     │   └── BadAnswerError              an answer that is not of the protocol
-    │       └── AnswerTooLargeError     an answer that is larger than the client reads
+    │       ├── AnswerTooLargeError     an answer that is larger than the client reads
+    │       └── OtherServerError        the endpoint is a server of something else
     ├── APIError                        the service answered with an error
     │   ├── AuthenticationError         the key is missing, wrong, expired or of another region
     │   ├── SessionNotFoundError        the session never existed, was released, or expired
@@ -234,6 +235,12 @@ class AnswerTooLargeError(BadAnswerError):
     limit: int = 0
 
 
+class OtherServerError(BadAnswerError):
+    """The server at the endpoint is not AgentBay's. The request is not sent again."""
+
+    RETRYABLE: ClassVar[bool] = False
+
+
 class APIError(AgentBayError):
     """The service answered with an error.
 
@@ -291,7 +298,8 @@ class SessionNotFoundError(APIError):
         self.reason = "expired" if over else "released"
         self.end_reason = end_reason
         because = f" ({end_reason})" if end_reason else ""
-        self.hint = self.hint or f"It {'expired' if over else 'was released'}{because}"
+        name = f"Session {self.session_id}" if self.session_id else "It"
+        self.hint = self.hint or f"{name} {'expired' if over else 'was released'}{because}"
 
 
 class ContextNotFoundError(APIError):
@@ -438,11 +446,12 @@ class CommandError(ToolError):
     """A command ended with an exit code other than 0, or ran into its timeout.
 
     Attributes:
-        exit_code: The exit code.
+        exit_code: The exit code; 124 if it was killed at its timeout.
         stdout: The standard output.
         stderr: The standard error.
         timed_out: Whether it was killed at its timeout; the streams then hold the output until
-            then.
+            then, and the last line of `stderr` says so.
+        truncated: Whether a stream was longer than one answer can hold, and was cut.
         ran: Whether the command ran; if not, the message says why, and the streams are empty.
         trace_id: The id of the command in the session's logs, or ``""``.
     """
@@ -451,6 +460,7 @@ class CommandError(ToolError):
     stdout: str = ""
     stderr: str = ""
     timed_out: bool = False
+    truncated: bool = False
     ran: bool = False
     trace_id: str = ""
 

@@ -86,7 +86,8 @@ def find_session(bay: AgentBay, session_id: str) -> Session:
     try:
         return bay.get(session_id).unwrap()
     except SessionNotFoundError as error:
-        error.hint = error.hint or "To list the sessions, run: agentbay ls"
+        cure = "To list the sessions, run: agentbay ls"
+        error.hint = f"{error.hint.rstrip('.')}. {cure}" if error.hint else cure
         raise
 
 

@@ -311,7 +311,7 @@ async def test_the_endpoint_local_starts_an_embedded_service(
     started: list[ModuleType] = []
     module = ModuleType("agentbay_local.embedded")
 
-    def embedded() -> SimpleNamespace:
+    def embedded(_options: object) -> SimpleNamespace:
         started.append(module)
         return SimpleNamespace(endpoint=scripted.endpoint, api_key="akm-of-the-service")
 

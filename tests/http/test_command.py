@@ -166,7 +166,35 @@ async def test_a_time_out_without_output_is_recognized(
     _answers(scripted, text, error=True)
     result = await session.command.run("sleep 9", timeout=1)
     assert isinstance(result.error, CommandError)
-    assert (result.error.timed_out, result.error.exit_code) == (True, -1)
+    assert (result.error.timed_out, result.error.exit_code) == (True, 124)
+    assert result.stderr == "the command was killed at its time limit of 1 s\n"
+
+
+async def test_a_time_out_is_told_in_the_error_and_below_the_output(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """Whoever prints only one of them learns it, with the limit."""
+    answer = {"errorCode": -1, "errorMessage": "[timeout]", "stdout": "begun", "stderr": "warn"}
+    _answers(scripted, json.dumps(answer), error=True)
+    result = await session.command.run("make")
+    assert (result.success, result.timed_out, result.exit_code) == (False, True, 124)
+    assert (result.stdout, result.truncated) == ("begun", False)
+    assert result.stderr == "warn\nthe command was killed at its time limit of 50 s\n"
+    assert result.error_message == (
+        "the command was killed at its time limit of 50 s. Give it more with timeout=..., or start"
+        " it with command.start()"
+    )
+
+
+async def test_cut_output_and_the_hint_of_the_session_are_in_the_result(
+    session: AsyncSession, scripted: Script
+) -> None:
+    """A hint is bounded: a session may say anything."""
+    answer = {"stdout": "a", "stderr": "e", "exit_code": 6, "truncated": True, "hint": "h" * 9999}
+    _answers(scripted, json.dumps(answer))
+    result = await session.command.run("curl")
+    assert (result.truncated, result.exit_code, result.timed_out) == (True, 6, False)
+    assert result.error_message == f"e. {'h' * 500}"
 
 
 async def test_an_error_with_one_stream_has_its_exit_code(

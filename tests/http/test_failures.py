@@ -15,6 +15,7 @@ from agentbay_async import (
     Config,
     ConnectionFailedError,
     ConnectionLostError,
+    OtherServerError,
     QuotaExceededError,
     RequestTimeoutError,
     RetryPolicy,
@@ -83,7 +84,7 @@ async def test_a_result_has_the_attributes_of_its_error(
         _ = result.session
 
 
-@pytest.mark.parametrize("body", ["", "<html>", "[]", "7", '{"Success": true, "Data": [1]}'])
+@pytest.mark.parametrize("body", ["", "[]", "7", '{"Success": true, "Data": [1]}'])
 async def test_an_answer_that_is_not_of_the_protocol_is_a_bad_answer(
     bays: Bays, scripted: Script, body: str
 ) -> None:
@@ -96,7 +97,7 @@ async def test_an_answer_that_is_not_of_the_protocol_is_a_bad_answer(
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(503, ServiceError), (404, APIError), (429, ThrottledError)]
+    ("status", "kind"), [(503, ServiceError), (400, APIError), (429, ThrottledError)]
 )
 @pytest.mark.parametrize("body", ["<html>Bad gateway</html>", '"unavailable"', "null"])
 async def test_a_gateway_error_is_classified_by_its_status(
@@ -107,6 +108,32 @@ async def test_a_gateway_error_is_classified_by_its_status(
     error = await _failure(bays(retry=_ONCE))
     assert type(error) is kind
     assert error.http_status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, "<!DOCTYPE html><title>Grafana</title>"),
+        (200, '{"version": "1.4"}'),
+        (301, ""),
+        (404, '{"detail": "Not Found"}'),
+        (404, "404 page not found"),
+        (405, "Method Not Allowed"),
+        (501, "<html>Unsupported method ('POST')</html>"),
+    ],
+)
+async def test_another_server_is_recognized_at_once(
+    bays: Bays, scripted: Script, status: int, body: str
+) -> None:
+    """One request is enough, also for a create, which would look a lost session up."""
+    for action in ("GetSession", "CreateMcpSession"):
+        scripted.raw(action, body, status=status)
+    bay = bays()
+    error = await _failure(bay)
+    assert type(error) is OtherServerError
+    assert "Another server answers at http://127.0.0.1:" in str(error)
+    assert type((await bay.create()).error) is OtherServerError
+    assert scripted.actions == ["GetSession", "CreateMcpSession"]
 
 
 async def test_a_truncated_answer_is_a_bad_answer(bays: Bays, scripted: Script) -> None:

@@ -225,12 +225,12 @@ async def test_invalid_times_are_rejected(
 @pytest.mark.parametrize(
     ("detail", "reason", "words"),
     [
-        ({"Status": "FINISH"}, "released", "It was released"),
+        ({"Status": "FINISH"}, "released", "Session s-1 was released"),
         ({"Status": "FINISH", "EndReason": "by the user"}, "released", "released (by the user)"),
         ({"Status": "FINISH", "EndReason": "it was idle"}, "expired", "expired (it was idle)"),
         ({"Status": "DELETED", "EndReason": "its longest run time is over"}, "expired", "run time"),
-        ({"Status": "RUNNING"}, "", ""),
-        (None, "", ""),
+        ({"Status": "RUNNING"}, "", "s-1"),
+        (None, "", "The service knows no session s-1"),
     ],
 )
 async def test_the_error_of_a_missing_session_has_the_reason(

@@ -53,6 +53,21 @@ print(len({id(one) for one in found}), call(found[0], "ListSession")["TotalCount
     assert run(program, tmp_path) == ["1 0"]
 
 
+def test_equal_options_share_a_service_and_others_do_not(tmp_path: Path) -> None:
+    """Limits and allowed hosts are those of the service."""
+    program = """
+from agentbay_async import Limits, LocalOptions
+plain, same = embedded(), embedded(LocalOptions())
+first = embedded(LocalOptions(allow_hosts=["pypi.org"], limits=Limits(processes=99)))
+second = embedded(LocalOptions(["pypi.org"], Limits(processes=99)))
+settings = first._settings
+print(plain is same, first is second, plain is first, plain.endpoint != first.endpoint)
+print(settings.limits.processes, settings.outbound.names("pypi.org", 443))
+"""
+    assert run(program, tmp_path) == ["True True False True", "99 True"]
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.usefixtures("sandboxed")
 def test_nothing_is_left_when_the_process_ends(tmp_path: Path) -> None:
     """No process of a session, no control group and no file."""

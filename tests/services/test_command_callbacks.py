@@ -86,7 +86,7 @@ async def test_a_command_with_callbacks_is_killed_when_its_time_is_over(
     result = await real.command.run(line, timeout=2, on_stdout=got.append)
     assert isinstance(result.error, CommandError)
     assert result.error.timed_out
-    assert (result.exit_code, result.stdout, "".join(got)) == (-1, "before\n", "before\n")
+    assert (result.exit_code, result.stdout, "".join(got)) == (124, "before\n", "before\n")
     assert not await _is_running(real, SLEEP)
 
 

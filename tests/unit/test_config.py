@@ -294,7 +294,7 @@ def test_an_invalid_timeout_of_the_environment_names_its_variable(
     ("arguments", "options", "named"),
     [
         ((5,), {}, "api_key"),
-        (("k", {"endpoint": "h"}), {}, "config"),
+        (("k", {"endpoint": "h"}), {}, "cfg"),
         (("k",), {"endpoint": 5}, "endpoint"),
         (("k",), {"endpoint": ""}, "endpoint"),
         (("k",), {"region_id": "a b"}, "region_id"),

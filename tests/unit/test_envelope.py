@@ -110,7 +110,7 @@ def test_an_error_without_a_message_has_a_text() -> None:
         _read({}, 418)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b"[" * 50_000])
+@pytest.mark.parametrize("body", [b"", b"html", b"\xff\xfe", b"[" * 50_000])
 @pytest.mark.parametrize("status", [200, 500])
 def test_a_body_that_is_not_json_is_a_typed_error(body: bytes, status: int) -> None:
     """By the status, or else a BadAnswerError."""

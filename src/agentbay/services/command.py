@@ -46,7 +46,9 @@ class Command(_facade.Facade[AsyncCommand]):
         """Run a shell command and wait for it to end.
 
         A command that ends with an exit code other than 0 gives a failed result, which still has
-        its output.
+        its output. After its time limit, by default 50 seconds, the command is killed: the exit
+        code is then 124, ``timed_out`` is true, and ``stderr`` ends with the reason. A stream of
+        more than 16 MiB is cut, and ``truncated`` is true.
 
         With a callback, output comes while the command runs, if the session has a WebSocket. The
         result has it as well. The command runs in the background of the session then, as with

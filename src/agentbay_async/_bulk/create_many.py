@@ -18,7 +18,12 @@ from agentbay_async._lifecycle.delivery import NotDelivered
 from agentbay_async._lifecycle.orphans import delete_duplicates
 from agentbay_async._lifecycle.shielding import run_shielded
 from agentbay_async._sync.persistence import downloaded
-from agentbay_async.errors import ClosedError, InvalidArgumentError, RolledBackError
+from agentbay_async.errors import (
+    ArgumentTypeError,
+    ClosedError,
+    InvalidArgumentError,
+    RolledBackError,
+)
 from agentbay_async.models.bulk import BulkOutcome, BulkResult
 from agentbay_async.models.sessions import CreateSessionParams
 
@@ -83,6 +88,10 @@ def _create_inputs(params: CreateInputs, count: int | None) -> Inputs[CreateSess
             )
         copies = _Copies(params, _check.positive_int(count, "count"))
         return Inputs(copies, lambda copied, _name: copied, "params")
+    if isinstance(params, int):
+        raise ArgumentTypeError(
+            f"params comes first: create_many(CreateSessionParams(), {params}) creates {params}"
+        )
     if count is not None:
         raise InvalidArgumentError("count goes with one CreateSessionParams; leave it out")
     return Inputs(params, copy_params, "params")

@@ -45,8 +45,9 @@ class Inputs(Generic[I]):
         elif not isinstance(items, (str, bytes)) and hasattr(items, "__iter__"):
             self._iterator = iter(items)
         else:
+            cure = f"write [{items!r}]" if isinstance(items, str) else "give a list"
             raise ArgumentTypeError(
-                f"{name} must be iterable (also asynchronously), not {type(items).__name__}"
+                f"{name} must be iterable (also asynchronously), not {type(items).__name__}; {cure}"
             )
         self.size = len(items) if isinstance(items, Sized) else None
         self.taken = 0

@@ -17,6 +17,7 @@ from agentbay_async.errors import (
     AgentBayError,
     APIError,
     BadAnswerError,
+    OtherServerError,
     QuotaExceededError,
     ThrottledError,
 )
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 D = TypeVar("D")
 
 _GOOD_CODES = frozenset({"", OK, "200", "success"})
+# An answer of the service has one of them; gateways differ in upper and lower case.
+_OWN_KEYS = frozenset({"success", "code", "message", "requestid", "data"})
+# A service or a gateway that has no such page, method or action says why.
+_NO_SUCH_PAGE = frozenset({404, 405, 501})
 _PAGING = frozenset({"NextToken", "MaxResults", "TotalCount", "Count"})
 
 
@@ -58,16 +63,21 @@ def read_answer(
 
     Raises:
         APIError: The service answered with an error.
+        OtherServerError: The answer looks like that of a server of something else.
         BadAnswerError: The answer is not of the protocol.
     """
     try:
         document = codec.read_json(body)
     except (ValueError, RecursionError) as error:
+        if _is_foreign_page(status, headers, body):
+            raise _other_server(request, status) from None
         failure = _unreadable(request, status, headers, now, "is not JSON")
         raise failure from (None if status >= 400 else error)
     if not isinstance(document, dict):
         raise _unreadable(request, status, headers, now, "is not a JSON object")
     success = document.get("Success")
+    if success is not True and _is_foreign_document(status, document):
+        raise _other_server(request, status)
     if status >= 400 or (success is not True and not _is_success(success, document)):
         raise _error_of(request, document, status, headers, now)
     data = document.get("Data")
@@ -94,6 +104,28 @@ def _is_success(flag: object, document: dict[str, Any]) -> bool:
     if flag is None:
         return _text(document, "Code").lower() in _GOOD_CODES
     return isinstance(flag, str) and flag.lower() == "true"
+
+
+def _is_foreign_page(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether a body that is not JSON is the page of a server of something else."""
+    if status >= 400:
+        return status in _NO_SUCH_PAGE
+    is_html = "html" in headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
+    return status >= 300 or is_html
+
+
+def _is_foreign_document(status: int, document: dict[str, Any]) -> bool:
+    if not _OWN_KEYS.isdisjoint(key.lower() for key in document):
+        return False
+    return status in _NO_SUCH_PAGE or (status < 400 and bool(document))
+
+
+def _other_server(request: Request[Any], status: int) -> OtherServerError:
+    return OtherServerError(
+        f"{request.ACTION}: the server that answers is not AgentBay [HTTP {status}]",
+        http_status=status,
+        session_id=getattr(request, "session_id", None) or "",
+    )
 
 
 def _unreadable(

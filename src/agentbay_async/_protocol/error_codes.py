@@ -76,17 +76,20 @@ _GATEWAY_ENDS = 55.0
 _OWN_FAULTS = frozenset({INVALID_PARAMETER, MISSING_PARAMETER, NOT_LOGIN, SESSION_STATE})
 
 
-def find_hint(action: str, error: AgentBayError) -> str:
-    """Return how to fix a problem that the documents of the cloud explain, or ``""``.
+def find_hint(action: str, error: AgentBayError, endpoint: str = "") -> str:
+    """Return how to fix a problem whose cause is known, or ``""``.
 
     Args:
         action: The action that failed.
         error: The error of its last attempt.
+        endpoint: The URL of the service.
 
     Example:
         >>> find_hint("GetLink", errors.APIError("only BrowserUse image support cdp"))[:37]
         'Without a port, only images with a br'
     """
+    if isinstance(error, (errors.ConnectionFailedError, errors.OtherServerError)):
+        return _find_endpoint_hint(error, endpoint)
     text = error.message.lower()
     if action == "GetLink" and "support cdp" in text:
         return "Without a port, only images with a browser have a link; give a port"
@@ -103,3 +106,26 @@ def find_hint(action: str, error: AgentBayError) -> str:
             " long work with command.start()"
         )
     return ""
+
+
+def _find_endpoint_hint(error: AgentBayError, endpoint: str) -> str:
+    """Return which server was tried, and how to choose another one."""
+    scheme, _, host = endpoint.rpartition("://")
+    if isinstance(error, errors.OtherServerError):
+        return (
+            f"Another server answers at {endpoint}: check the port and the endpoint; `agentbay"
+            " local status` prints that of the local service"
+        )
+    if error.retryable:
+        return f"Tried {host}: check endpoint= or AGENTBAY_ENDPOINT, and that the service runs"
+    if "certificate" in error.message.lower():
+        return (
+            f"{host} shows a certificate that is not trusted here: pass"
+            " Config(ssl_context=...), or set SSL_CERT_FILE"
+        )
+    if scheme == "https":
+        return (
+            f"Tried {host} with https://, which an endpoint without a scheme means; a service"
+            f" without TLS, such as `agentbay local`, is endpoint='http://{host}'"
+        )
+    return f"Tried {host}"

@@ -171,11 +171,13 @@ class RequestBuilder:
         api_key: The key. It is sent as a form field.
 
     Attributes:
+        endpoint: The URL of the service.
         key_in_query: Whether actions for which a gateway may want the key in the query send it
             there too.
     """
 
     def __init__(self, endpoint: str, api_key: str) -> None:
+        self.endpoint = endpoint
         self._base = f"{endpoint}/?Format=json&Version={_VERSION}&Action="
         self._authorization = f"Authorization=Bearer+{quote_plus(api_key)}"
         self._timestamp = (0, "")

@@ -153,6 +153,10 @@ def translate_error(error: Exception, action: str, timeout: float) -> TransportE
         action: What was being done, for the message.
         timeout: The time limit that applied, in seconds.
     """
+    if isinstance(error, aiohttp.ClientSSLError):
+        # A second handshake would fail in the same way.
+        reason = getattr(error.os_error, "reason", None) or _cause(error)
+        return ConnectionFailedError(f"{action}: TLS failed ({reason})", retryable=False)
     if isinstance(error, _NOT_SENT):
         return ConnectionFailedError(f"{action}: no connection could be made ({_cause(error)})")
     if isinstance(error, asyncio.TimeoutError):

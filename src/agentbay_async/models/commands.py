@@ -17,12 +17,24 @@ R = TypeVar("R", bound="Result[Any]")
 
 @attrs.frozen
 class CommandOutput:
-    """The exit code and the output of a command."""
+    """The exit code and the output of a command.
+
+    Attributes:
+        stdout: The standard output.
+        stderr: The standard error.
+        exit_code: The exit code; 0 means success, and 124 that it was killed at its time limit, as
+            with ``timeout(1)``.
+        trace_id: The id of the command in the session's logs, or ``""``.
+        timed_out: Whether it was killed at its time limit.
+        truncated: Whether a stream was cut: it was longer than one answer can hold.
+    """
 
     stdout: str = ""
     stderr: str = ""
     exit_code: int = 0
     trace_id: str = ""
+    timed_out: bool = False
+    truncated: bool = False
 
 
 class CommandResult(Result["CommandOutput"]):
@@ -39,7 +51,14 @@ class CommandResult(Result["CommandOutput"]):
         """Make a result that carries `error`, and the output of the command if one ran."""
         output = None
         if isinstance(error, CommandError) and error.ran:
-            output = CommandOutput(error.stdout, error.stderr, error.exit_code, error.trace_id)
+            output = CommandOutput(
+                error.stdout,
+                error.stderr,
+                error.exit_code,
+                error.trace_id,
+                error.timed_out,
+                error.truncated,
+            )
         return cls(output, error, error.request_id)
 
     @property
@@ -63,8 +82,21 @@ class CommandResult(Result["CommandOutput"]):
 
     @property
     def exit_code(self) -> int:
-        """The exit code; 0 means success."""
+        """The exit code; 0 means success, 124 that it was killed at its time limit."""
         return self._outcome.exit_code
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the command was killed at its time limit; its output until then is here."""
+        return self._outcome.timed_out
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a stream was longer than one answer can hold (16 MiB), and was cut.
+
+        Redirect such output to a file, and download that.
+        """
+        return self._outcome.truncated
 
     @property
     def trace_id(self) -> str:

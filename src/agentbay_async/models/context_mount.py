@@ -54,7 +54,7 @@ class BetaContextMount:
 
     def __attrs_post_init__(self) -> None:
         _check.identifier(self.context_id, "context_id")
-        _check.absolute_path(self.path, "path")
+        _check.mount_path(self.path, "path")
         _check.string(self.source_path, "source_path")
 
     @classmethod

@@ -293,7 +293,7 @@ class ContextSync:
 
     Attributes:
         context_id: The id of the context, as in ``context.id``.
-        path: Absolute path in the session, such as ``"/mnt/data"``.
+        path: Absolute path in the session, such as ``"/mnt/data"``; not its root.
         policy: The policy; ``None`` takes the service's default, which is
             :meth:`SyncPolicy.default`.
         beta_wait_for_completion: The official client's name of `wait_for_completion`, which it
@@ -315,7 +315,7 @@ class ContextSync:
         if self.beta_wait_for_completion is not None:
             self.wait_for_completion = self.beta_wait_for_completion
         _check.identifier(self.context_id, "context_id")
-        _check.absolute_path(self.path, "path")
+        _check.mount_path(self.path, "path")
         _check.literal_path(self.path, "path")
         if self.policy is not None and not isinstance(self.policy, SyncPolicy):
             raise ArgumentTypeError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from agentbay_async import _check
 from agentbay_async.errors import CommandError, InvalidArgumentError, ToolError
 from agentbay_async.models.commands import CommandOutput
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 #: of the service leave ten for the way.
 ONE_REQUEST = 50.0
 _TIMED_OUT = "[timeout]"
+# As timeout(1) reports it.
+_TIMED_OUT_CODE = 124
+# The text comes from the session.
+_LONGEST_HINT = 500
 
 
 def time_limit(timeout_ms: int | None, timeout: float | timedelta | None, default: float) -> float:
@@ -54,20 +60,15 @@ async def run_shell(
     try:
         answer = await call_tool(api, session_id, "shell", args, timeout + ANSWER_GRACE)
     except ToolError as error:
-        raise _command_error(error) from None
-    output = _parse_output(answer.data) or CommandOutput(stdout=answer.data)
+        raise _command_error(error, timeout) from None
+    document = _parse_document(answer.data)
+    # Most images answer with JSON, others with the bare output, which may be JSON too: that of an
+    # image has both streams.
+    streams = all(isinstance(document.get(name), str) for name in ("stdout", "stderr"))
+    output = (_output_of(document) if streams else None) or CommandOutput(stdout=answer.data)
     if output.exit_code != 0:
-        raise command_failure(output, answer.request_id, session_id)
+        raise command_failure(output, answer.request_id, session_id, _read_hint(document))
     return output, answer.request_id
-
-
-def _parse_output(text: str) -> CommandOutput | None:
-    """Read the JSON that most images answer with; others answer with the bare output."""
-    document = _parse_document(text)
-    # Both streams, because the output of a command may be JSON too.
-    if not all(isinstance(document.get(name), str) for name in ("stdout", "stderr")):
-        return None
-    return _output_of(document)
 
 
 def _parse_document(text: str) -> dict[str, Any]:
@@ -88,14 +89,19 @@ def _output_of(document: Mapping[str, Any]) -> CommandOutput | None:
         stderr if isinstance(stderr, str) else "",
         code,
         str(document.get("traceId") or ""),
+        truncated=document.get("truncated") is True,
     )
 
 
-def _command_error(error: ToolError) -> CommandError:
+def _read_hint(document: Mapping[str, Any]) -> str:
+    hint = document.get("hint")
+    return hint[:_LONGEST_HINT] if isinstance(hint, str) else ""
+
+
+def _command_error(error: ToolError, limit: float) -> CommandError:
     """Return the error of a command that the tool itself reports as failed."""
     if error.message.strip() == _TIMED_OUT:
-        killed = CommandOutput(exit_code=-1)
-        return command_failure(killed, error.request_id, error.session_id, timed_out=True)
+        return command_timed_out(CommandOutput(), error.request_id, error.session_id, limit)
     # The text is the service's, so one stream is enough to recognize its form.
     document = _parse_document(error.message)
     output = _output_of(document) if {"stdout", "stderr"} & document.keys() else None
@@ -105,24 +111,44 @@ def _command_error(error: ToolError) -> CommandError:
         )
         not_run.detail = error.detail
         return not_run
-    code = output.exit_code or 1
-    output = CommandOutput(output.stdout, output.stderr, code, output.trace_id)
     # The service's own mark; a command cannot forge it, because its output is in other fields.
-    timed_out = code == -1 and _TIMED_OUT in str(document.get("errorMessage"))
-    return command_failure(output, error.request_id, error.session_id, timed_out=timed_out)
+    if output.exit_code == -1 and _TIMED_OUT in str(document.get("errorMessage")):
+        return command_timed_out(output, error.request_id, error.session_id, limit)
+    output = attrs.evolve(output, exit_code=output.exit_code or 1)
+    return command_failure(output, error.request_id, error.session_id, _read_hint(document))
+
+
+def command_timed_out(
+    output: CommandOutput, request_id: str, session_id: str, limit: float
+) -> CommandError:
+    """Return the error of a command that was killed; its standard error says so, as a shell's."""
+    reason = f"the command was killed at its time limit of {limit:.6g} s"
+    gap = "\n" if output.stderr and not output.stderr.endswith("\n") else ""
+    output = attrs.evolve(
+        output,
+        stderr=f"{output.stderr}{gap}{reason}\n",
+        exit_code=_TIMED_OUT_CODE,
+        timed_out=True,
+    )
+    cure = "Give it more with timeout=..., or start it with command.start()"
+    return command_failure(output, request_id, session_id, cure, reason)
 
 
 def command_failure(
-    output: CommandOutput, request_id: str, session_id: str, *, timed_out: bool = False
+    output: CommandOutput, request_id: str, session_id: str, hint: str = "", reason: str = ""
 ) -> CommandError:
     """Return the error of a command that ran and failed."""
-    reason = output.stderr.strip() or f"the command ended with exit code {output.exit_code}"
-    if timed_out:
-        reason = "the command was killed when its time was over; give it more with timeout=..."
-    error = CommandError(reason, request_id=request_id, session_id=session_id)
+    reason = reason or output.stderr.strip()
+    error = CommandError(
+        reason or f"the command ended with exit code {output.exit_code}",
+        request_id=request_id,
+        session_id=session_id,
+        hint=hint,
+    )
     error.ran = True
     error.trace_id = output.trace_id
-    error.timed_out = timed_out
+    error.timed_out = output.timed_out
+    error.truncated = output.truncated
     error.exit_code = output.exit_code
     error.stdout = output.stdout
     error.stderr = output.stderr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentbay_async.errors import AgentBayError, AnswerTooLargeError
 from agentbay_async.models.commands import CommandOutput
-from agentbay_async.services._shell import command_failure
+from agentbay_async.services._shell import command_failure, command_timed_out
 from agentbay_async.services._tool_calls import MAX_OUTPUT
 from agentbay_async.services.process import kill_process, start_process
 
@@ -68,9 +68,11 @@ async def run_streamed(
     if code is None:
         with contextlib.suppress(AgentBayError):
             await process.wait(_DRAIN)
-    output = CommandOutput(stdout.text(), stderr.text(), -1 if code is None else code)
+    output = CommandOutput(stdout.text(), stderr.text(), code or 0)
+    if code is None:
+        raise command_timed_out(output, "", session_id, limit)
     if code != 0:
-        raise command_failure(output, "", session_id, timed_out=code is None)
+        raise command_failure(output, "", session_id)
     return output
 
 

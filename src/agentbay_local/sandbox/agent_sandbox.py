@@ -92,6 +92,7 @@ class AgentSandbox(Sandbox):
         read_only: Mapping[str, str],
     ) -> None:
         self.isolation = isolation
+        self.offline = isolation is not Isolation.NONE and not spec.outbound
         self.uid = spec.uid
         self.read_only = read_only
         self.dead = asyncio.Event()

@@ -62,6 +62,7 @@ class Sandbox(ABC):
 
     Attributes:
         isolation: The level of this session.
+        offline: Whether it reaches no host.
         uid: Its private user, with whose rights the service works on its files; None for the
             service's own.
         read_only: Paths at which the session sees the directories of `SandboxSpec.read_only`, by
@@ -72,6 +73,7 @@ class Sandbox(ABC):
     """
 
     isolation: Isolation
+    offline: bool
     uid: int | None
     read_only: Mapping[str, str]
     dead: asyncio.Event

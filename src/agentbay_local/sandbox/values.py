@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import attrs
 
+from agentbay_async.models.local import Limits
 from agentbay_local.sandbox.outbound import NO_HOSTS, AllowedHosts
 
 if TYPE_CHECKING:
@@ -48,45 +49,6 @@ class Isolation(str, Enum):
 
     NONE = "none"
     """Plain processes in a private directory. Not isolated at all."""
-
-
-@attrs.frozen
-class Limits:
-    """Resource limits of a session.
-
-    The kernel enforces the limits of single processes, and nothing can exceed them. It enforces
-    `memory_bytes`, `processes` and `cpus` as well where the service may use control groups;
-    elsewhere memory is checked from outside some times a second, as `disk_bytes` and `files` always
-    are, so a session can exceed them for a moment before its processes are killed.
-
-    Attributes:
-        processes: Processes and threads at once in the whole session. The kernel enforces it if
-            there are control groups, or the session has a user namespace or a private user;
-            otherwise it is checked.
-        open_files: Open files of one process.
-        file_bytes: Size of the largest file a process may write, in bytes. None leaves
-            `disk_bytes`, beyond which no file can grow.
-        shared_memory_bytes: Size of /dev/shm, in bytes.
-        memory_bytes: Memory of all processes together, with shared memory and memory files; the
-            largest is killed beyond it. None means no limit.
-        disk_bytes: Disk space of the session's files, also of deleted ones that are still open; all
-            its processes are killed if they write beyond it. None means no limit.
-        files: Files, directories and links of the session; all its processes are killed beyond it.
-            None means no limit.
-        cpu_seconds: Processor time of one process; it is killed beyond it. None means no limit.
-        cpus: Processors that the session may use at once, such as 1.5; it waits beyond it. Needs
-            control groups. None means no limit; sessions then share the processors equally.
-    """
-
-    processes: int = 256
-    open_files: int = 4096
-    file_bytes: int | None = None
-    shared_memory_bytes: int = 64 * 1024 * 1024
-    memory_bytes: int | None = 4 * 1024**3
-    disk_bytes: int | None = 10 * 1024**3
-    files: int | None = 1_000_000
-    cpu_seconds: int | None = None
-    cpus: float | None = None
 
 
 @attrs.frozen
@@ -136,7 +98,7 @@ class SandboxSpec:
 
     root: Path
     uid: int | None = None
-    limits: Limits = Limits()
+    limits: Limits = attrs.field(factory=Limits)
     hostname: str = "agentbay"
     outbound: AllowedHosts = NO_HOSTS
     read_only: Mapping[str, Path] = MappingProxyType({})

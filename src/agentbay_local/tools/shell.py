@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
     from agentbay_local.tools.tool_context import ToolContext
 
 __all__ = ["shell"]
+
+# What curl, wget, git, pip, apt, Python and Node.js say if no name resolves and no route leads out.
+_NO_NETWORK = re.compile(
+    r"Could not resolve|Temporary failure (in name resolution|resolving)|Name or service not known"
+    r"|unable to resolve host|Network is unreachable|getaddrinfo|NameResolutionError"
+)
+# Characters at the end of a stream in which the reason of a failure is looked for.
+_END = 8192
+_OFFLINE = (
+    "Sessions of the local service reach no host unless it is allowed: `agentbay local"
+    " --allow-host HOST`, LocalService(allow_hosts=[...]), or AgentBay(endpoint='local',"
+    " local=LocalOptions(allow_hosts=[...]))"
+)
 
 _DEFAULT_MS = 50_000
 _MAX_MS = 24 * 3600 * 1000
@@ -55,7 +69,13 @@ async def shell(context: ToolContext, arguments: Arguments) -> str:
         raise ToolError(await _dump(fields)) from error
     if "errorCode" in answer:
         raise ToolError(await _dump(answer))
+    if answer["exit_code"] != 0 and context.sandbox.offline and _misses_network(answer):
+        answer["hint"] = _OFFLINE
     return await _dump(answer, failed=answer["exit_code"] != 0)
+
+
+def _misses_network(answer: dict[str, Any]) -> bool:
+    return any(_NO_NETWORK.search(answer[name][-_END:]) for name in ("stderr", "stdout"))
 
 
 def _size_in_json(output: bytes) -> int:

@@ -14,6 +14,7 @@ from agentbay_async.errors import (
     GitAuthError,
     GitConflictError,
     GitError,
+    GitNotARepoError,
     GitNotFoundError,
 )
 from agentbay_async.services._git import parsing
@@ -39,6 +40,7 @@ _ENVIRONMENT = {
 _LIST_CONFLICTS = ("diff", "--name-only", "--diff-filter=U", "-z")
 _HINTS: dict[type[GitError], str] = {
     GitNotFoundError: "Install git in the session, or use an image that has it",
+    GitNotARepoError: "Give the path of a repository, or make one there with git.init()",
     GitAuthError: "Put a token into the URL, or set a credential helper",
 }
 
@@ -115,10 +117,11 @@ def _git_error(failure: CommandError) -> GitError:
         text,
         request_id=failure.request_id,
         session_id=failure.session_id,
-        hint=_HINTS.get(kind, ""),
+        hint=_HINTS.get(kind, failure.hint),
     )
     error.exit_code, error.stdout, error.stderr = failure.exit_code, stdout, stderr
     error.ran, error.trace_id = failure.ran, failure.trace_id
+    error.timed_out, error.truncated = failure.timed_out, failure.truncated
     return error
 
 
