@@ -155,6 +155,8 @@ from agentbay_async.models.code import CodeOutput as CodeOutput
 from agentbay_async.models.code import CodeResult as CodeResult
 from agentbay_async.models.commands import CommandOutput as CommandOutput
 from agentbay_async.models.commands import CommandResult as CommandResult
+from agentbay_async.models.context_changes import ContextChange as ContextChange
+from agentbay_async.models.context_changes import ContextChangesResult as ContextChangesResult
 from agentbay_async.models.context_mount import BetaContextMount as BetaContextMount
 from agentbay_async.models.context_mount import (
     BetaContextMountAccessMode as BetaContextMountAccessMode,

@@ -13,10 +13,11 @@ from agentbay_async.contexts import AsyncContextService
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from agentbay.client import AgentBay
+    from agentbay_async.models.context_changes import ContextChange, ContextChangesResult
     from agentbay_async.models.contexts import (
         ClearContextResult,
         Context,
@@ -149,15 +150,22 @@ class ContextService(_facade.Facade[AsyncContextService]):
         )
 
     def iterate_files(
-        self, context_id: str, parent_folder_path: str = "/"
+        self, context_id: str, parent_folder_path: str = "/", *, recursive: bool = False
     ) -> BlockingIterator[ContextFileEntry]:
         """Yield every entry of a folder of a context, fetching page after page.
+
+        Args:
+            context_id: The context.
+            parent_folder_path: The folder; ``"/"`` or ``""`` is the root.
+            recursive: Yield what is in its folders too, folder by folder, 64 levels deep at
+                most. Paths of entries are from the root of the context then.
 
         Raises:
             AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
         return BlockingIterator(
-            self._aio.iterate_files(context_id, parent_folder_path), lambda item: item
+            self._aio.iterate_files(context_id, parent_folder_path, recursive=recursive),
+            lambda item: item,
         )
 
     def get_file_upload_url(self, context_id: str, file_path: str) -> FileUrlResult:
@@ -233,5 +241,103 @@ class ContextService(_facade.Facade[AsyncContextService]):
     def delete_file(self, context_id: str, file_path: str) -> OperationResult[bool]:
         """Delete a file of a context."""
         return _portal.run(self._aio.delete_file(context_id, file_path))
+
+    def push(
+        self,
+        context: Context | str,
+        directory: str | os.PathLike[str],
+        *,
+        folder: str = "/",
+        delete: bool = False,
+        exclude: Sequence[str] = (),
+        dry_run: bool = False,
+        on_change: Callable[[ContextChange], None] | None = None,
+    ) -> ContextChangesResult:
+        """Make a folder of a context have the files of a directory. Only what differs is sent.
+
+        The plan is made first. A file is sent if its size or its checksum differs. The service
+        lists no checksums, so those of transferred files are noted in a file of this user, with the
+        time that the service lists: what another machine has changed, or sent, is sent once more.
+        After a failure or a cancel, the next call goes on where this one has ended.
+
+        The file ``.agentbayignore`` of the directory has patterns of what is left out, on both
+        sides, in the language of ``.gitignore``. Links are left out.
+
+        Args:
+            context: The context, or its id.
+            directory: The directory of this machine.
+            folder: The folder of the context.
+            delete: Delete files of the folder that the directory does not have.
+            exclude: More patterns of files to leave out.
+            dry_run: Return the plan, and change nothing.
+            on_change: Called after each file; its change has the error of one that failed.
+
+        Raises:
+            InvalidArgumentError: There is no such directory, its ignore file cannot be read, or
+                `folder` has ``..``.
+
+        Example:
+            ::
+
+                context = bay.context.get("notes", create=True).context
+                result = bay.context.push(context, "notes", delete=True)
+                print([(one.action, one.path) for one in result.changes])
+        """
+        return _portal.run(
+            self._aio.push(
+                context,
+                directory,
+                folder=folder,
+                delete=delete,
+                exclude=exclude,
+                dry_run=dry_run,
+                on_change=None
+                if on_change is None
+                else _facade.in_worker(on_change, on_change, "on_change"),
+            )
+        )
+
+    def pull(
+        self,
+        context: Context | str,
+        directory: str | os.PathLike[str],
+        *,
+        folder: str = "/",
+        delete: bool = False,
+        exclude: Sequence[str] = (),
+        dry_run: bool = False,
+        on_change: Callable[[ContextChange], None] | None = None,
+    ) -> ContextChangesResult:
+        """Make a directory have the files of a folder of a context. Only what differs is fetched.
+
+        The counterpart of :meth:`push`, which says what differs and what is left out. Nothing is
+        written outside of the directory, whatever the files of the context are called.
+
+        Args:
+            context: The context, or its id.
+            directory: The directory of this machine; it is created if it is missing.
+            folder: The folder of the context.
+            delete: Delete files of the directory that the folder does not have.
+            exclude: More patterns of files to leave out.
+            dry_run: Return the plan, and change nothing.
+            on_change: Called after each file; its change has the error of one that failed.
+
+        Raises:
+            InvalidArgumentError: `directory` is no directory, its ignore file cannot be read, or
+                `folder` has ``..``.
+        """
+        return _portal.run(
+            self._aio.pull(
+                context,
+                directory,
+                folder=folder,
+                delete=delete,
+                exclude=exclude,
+                dry_run=dry_run,
+                on_change=None
+                if on_change is None
+                else _facade.in_worker(on_change, on_change, "on_change"),
+            )
+        )
 
     clear_async = start_clear

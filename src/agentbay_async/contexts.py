@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from agentbay_async import _check
 from agentbay_async._clock import poll
 from agentbay_async._protocol import schema
@@ -16,6 +18,7 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     OperationTimeoutError,
 )
+from agentbay_async.models.context_changes import ContextChangesResult
 from agentbay_async.models.contexts import (
     ClearContextResult,
     Clearing,
@@ -36,14 +39,17 @@ from agentbay_async.models.results import OperationResult, returns_result
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from datetime import timedelta
 
     from agentbay_async._api import Api
     from agentbay_async.client import AsyncAgentBay
+    from agentbay_async.models.context_changes import ContextChange
 
 # Entries on each page of an iteration: the usual upper bound of the service's gateway.
 _PAGE = 100
+# Deeper folders are a mistake, or meant to keep programs busy.
+_MAX_DEPTH = 64
 
 
 class AsyncContextService:
@@ -242,13 +248,38 @@ class AsyncContextService:
         return ContextFileListResult.ok(page, answer.request_id)
 
     async def iterate_files(
-        self, context_id: str, parent_folder_path: str = "/"
+        self, context_id: str, parent_folder_path: str = "/", *, recursive: bool = False
     ) -> AsyncIterator[ContextFileEntry]:
         """Yield every entry of a folder of a context, fetching page after page.
+
+        Args:
+            context_id: The context.
+            parent_folder_path: The folder; ``"/"`` or ``""`` is the root.
+            recursive: Yield what is in its folders too, folder by folder, 64 levels deep at
+                most. Paths of entries are from the root of the context then.
 
         Raises:
             AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
+        if not _check.boolean(recursive, "recursive"):
+            async for entry in self._iterate_folder(context_id, parent_folder_path):
+                yield entry
+            return
+        # What is still to be listed; the last is next.
+        waiting = [(f"/{_folder(parent_folder_path).strip('/')}", 0)]
+        while waiting:
+            folder, depth = waiting.pop()
+            folders = []
+            async for entry in self._iterate_folder(context_id, folder):
+                path = f"{folder.rstrip('/')}/{entry.file_name}"
+                yield attrs.evolve(entry, file_path=path)
+                if entry.file_type == "FOLDER" and depth < _MAX_DEPTH:
+                    folders.append((path, depth + 1))
+            waiting += reversed(folders)
+
+    async def _iterate_folder(
+        self, context_id: str, parent_folder_path: str
+    ) -> AsyncIterator[ContextFileEntry]:
         request = schema.DescribeContextFiles(
             context_id=_check.identifier(context_id, "context_id"),
             parent_folder_path=_folder(parent_folder_path),
@@ -336,6 +367,110 @@ class AsyncContextService:
         request = schema.DeleteContextFile(**_file_fields(context_id, file_path))
         answer = await self._api.call(request)
         return OperationResult.ok(True, answer.request_id)
+
+    async def push(
+        self,
+        context: Context | str,
+        directory: str | os.PathLike[str],
+        *,
+        folder: str = "/",
+        delete: bool = False,
+        exclude: Sequence[str] = (),
+        dry_run: bool = False,
+        on_change: Callable[[ContextChange], Awaitable[None] | None] | None = None,
+    ) -> ContextChangesResult:
+        """Make a folder of a context have the files of a directory. Only what differs is sent.
+
+        The plan is made first. A file is sent if its size or its checksum differs. The service
+        lists no checksums, so those of transferred files are noted in a file of this user, with the
+        time that the service lists: what another machine has changed, or sent, is sent once more.
+        After a failure or a cancel, the next call goes on where this one has ended.
+
+        The file ``.agentbayignore`` of the directory has patterns of what is left out, on both
+        sides, in the language of ``.gitignore``. Links are left out.
+
+        Args:
+            context: The context, or its id.
+            directory: The directory of this machine.
+            folder: The folder of the context.
+            delete: Delete files of the folder that the directory does not have.
+            exclude: More patterns of files to leave out.
+            dry_run: Return the plan, and change nothing.
+            on_change: Called after each file; its change has the error of one that failed.
+
+        Raises:
+            InvalidArgumentError: There is no such directory, its ignore file cannot be read, or
+                `folder` has ``..``.
+
+        Example:
+            ::
+
+                context = (await bay.context.get("notes", create=True)).context
+                result = await bay.context.push(context, "notes", delete=True)
+                print([(one.action, one.path) for one in result.changes])
+        """
+        return await self._transfer(
+            context, directory, folder, exclude, on_change, (True, delete, dry_run)
+        )
+
+    async def pull(
+        self,
+        context: Context | str,
+        directory: str | os.PathLike[str],
+        *,
+        folder: str = "/",
+        delete: bool = False,
+        exclude: Sequence[str] = (),
+        dry_run: bool = False,
+        on_change: Callable[[ContextChange], Awaitable[None] | None] | None = None,
+    ) -> ContextChangesResult:
+        """Make a directory have the files of a folder of a context. Only what differs is fetched.
+
+        The counterpart of :meth:`push`, which says what differs and what is left out. Nothing is
+        written outside of the directory, whatever the files of the context are called.
+
+        Args:
+            context: The context, or its id.
+            directory: The directory of this machine; it is created if it is missing.
+            folder: The folder of the context.
+            delete: Delete files of the directory that the folder does not have.
+            exclude: More patterns of files to leave out.
+            dry_run: Return the plan, and change nothing.
+            on_change: Called after each file; its change has the error of one that failed.
+
+        Raises:
+            InvalidArgumentError: `directory` is no directory, its ignore file cannot be read, or
+                `folder` has ``..``.
+        """
+        return await self._transfer(
+            context, directory, folder, exclude, on_change, (False, delete, dry_run)
+        )
+
+    @returns_result(ContextChangesResult)
+    async def _transfer(
+        self,
+        context: Context | str,
+        directory: str | os.PathLike[str],
+        folder: str,
+        exclude: Sequence[str],
+        on_change: Callable[[ContextChange], Awaitable[None] | None] | None,
+        flags: tuple[bool, bool, bool],
+    ) -> ContextChangesResult:
+        # Imported here, because most programs transfer no directories.
+        from agentbay_async._sync import directory as transfer
+
+        names = ("is_push", "delete", "dry_run")
+        is_push, delete, dry_run = map(_check.boolean, flags, names)
+        root = transfer.check_directory(directory, is_push=is_push)
+        place = f"/{_inside(folder, 'folder').strip('/')}"
+        patterns = transfer.read_patterns(root, _check.sequence(exclude, "exclude", str))
+        sides = transfer.Sides(root, _context_id(context), place, patterns, is_push)
+        work = transfer.DirectoryTransfer(self, sides, self._api.settings.endpoint)
+        plan = await work.plan(delete=delete)
+        if dry_run:
+            return ContextChangesResult.of(plan, None)
+        root.mkdir(parents=True, exist_ok=True)
+        return await work.carry_out(plan, on_change)
 
     async def _get(self, request: schema.GetContext) -> ContextResult:
         answer = await self._api.call(request)

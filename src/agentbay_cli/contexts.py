@@ -1,24 +1,19 @@
 """``agentbay context``: persistent stores of files, and directories that are kept in them."""
 
 # Without `from __future__ import annotations`: typer reads the annotations at run time.
-import contextlib
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentbay_cli import options
 from agentbay_cli.client import connect, explain
-from agentbay_cli.context_plan import Change, Checksums, LocalFiles, RemoteFile, make_plan
-from agentbay_cli.ignore_file import IGNORE_FILE, IgnorePatterns
 from agentbay_cli.options import Endpoint, Json
 from agentbay_cli.output import print_message, print_row, print_rows
 
 if TYPE_CHECKING:
-    from agentbay import AgentBay, Context
+    from agentbay import AgentBay, Context, ContextChange, ContextChangesResult
 
 __all__ = ["register"]
 
@@ -34,12 +29,10 @@ Exclude = Annotated[
     typer.Option(
         "--exclude",
         metavar="PATTERN",
-        help=f"Leave files out, as a line of {IGNORE_FILE} does; may be repeated.",
+        help="Leave files out, as a line of .agentbayignore does; may be repeated.",
     ),
 ]
 _COLUMNS = ("action", "path", "size")
-# Deeper folders are a mistake, or meant to keep programs busy.
-_MAX_DEPTH = 64
 
 
 def register(app: typer.Typer) -> None:
@@ -94,9 +87,13 @@ def rm(
 
 def files(name: Name, path: Folder = "/", endpoint: Endpoint = None, as_json: Json = False) -> int:
     """List the files of a context, also those in folders."""
+    folder = f"/{path.strip('/')}"
     with connect(endpoint) as bay:
-        found = _remote_files(bay, _find(bay, name), path)
-    rows = [(place, one.size, one.modified) for place, one in sorted(found.items())]
+        rows = sorted(
+            (posixpath.relpath(one.file_path, folder), one.size, one.gmt_modified)
+            for one in bay.context.iterate_files(_find(bay, name).id, folder, recursive=True)
+            if one.file_type != "FOLDER"
+        )
     print_rows(("path", "size", "modified"), rows, as_json=as_json)
     return 0
 
@@ -112,12 +109,20 @@ def push(
     as_json: Json = False,
 ) -> int:
     """Make a context have the files of a directory. Only what has changed is sent."""
-    root = _existing(directory)
-    with _Sync(endpoint, name, root, path, exclude, create=not dry_run) as sync:
-        plan = sync.plan(is_push=True, delete=delete)
-        if dry_run:
-            return _show(plan, as_json=as_json)
-        return sync.carry_out(plan, is_push=True, as_json=as_json)
+    _check_input(directory, path)
+    with connect(endpoint) as bay:
+        context = _find(bay, name) if dry_run else bay.context.create(name).unwrap()
+        printer = _Printer(as_json=as_json)
+        result = bay.context.push(
+            context,
+            directory,
+            folder=path,
+            delete=delete,
+            exclude=exclude or (),
+            dry_run=dry_run,
+            on_change=printer.show,
+        )
+    return printer.finish(result, is_plan=dry_run)
 
 
 def pull(
@@ -131,13 +136,18 @@ def pull(
     as_json: Json = False,
 ) -> int:
     """Make a directory have the files of a context. Only what has changed is fetched."""
-    root = Path(directory)
-    with _Sync(endpoint, name, root, path, exclude, create=False) as sync:
-        plan = sync.plan(is_push=False, delete=delete)
-        if dry_run:
-            return _show(plan, as_json=as_json)
-        root.mkdir(parents=True, exist_ok=True)
-        return sync.carry_out(plan, is_push=False, as_json=as_json)
+    with connect(endpoint) as bay:
+        printer = _Printer(as_json=as_json)
+        result = bay.context.pull(
+            _find(bay, name),
+            directory,
+            folder=path,
+            delete=delete,
+            exclude=exclude or (),
+            dry_run=dry_run,
+            on_change=printer.show,
+        )
+    return printer.finish(result, is_plan=dry_run)
 
 
 def diff(
@@ -149,23 +159,54 @@ def diff(
     as_json: Json = False,
 ) -> int:
     """Show what a push with --delete would do. The exit code is 1 if there is anything."""
-    root = _existing(directory)
-    with _Sync(endpoint, name, root, path, exclude, create=False) as sync:
-        plan = sync.plan(is_push=True, delete=True)
-        _show(plan, as_json=as_json)
-        return 1 if plan else 0
+    _check_input(directory, path)
+    with connect(endpoint) as bay:
+        result = bay.context.push(
+            _find(bay, name),
+            directory,
+            folder=path,
+            delete=True,
+            exclude=exclude or (),
+            dry_run=True,
+        )
+    _Printer(as_json=as_json).finish(result, is_plan=True)
+    return 1 if result.changes else 0
 
 
-def _existing(directory: str) -> Path:
+def _check_input(directory: str, folder: str) -> None:
+    # Before a context is created for it.
     if not os.path.isdir(directory):
         raise options.usage_error(f"there is no directory {directory!r}")
-    return Path(directory)
+    if ".." in folder.split("/"):
+        raise options.usage_error("--path must not contain '..'")
+    ignore_file = os.path.join(directory, ".agentbayignore")
+    if os.path.lexists(ignore_file):
+        options.read_text(ignore_file)
 
 
-def _show(plan: Sequence[Change], *, as_json: bool) -> int:
-    for one in plan:
-        print_row(_COLUMNS, (one.action, one.path, one.size), as_json=as_json)
-    return 0
+class _Printer:
+    """Prints the changes of a push or a pull, as they are made or planned."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def show(self, one: "ContextChange") -> None:
+        """Print a change, or why it was not made."""
+        if one.error is not None:
+            print_message(f"agentbay: {one.path}: {explain(one.error)}")
+        else:
+            print_row(_COLUMNS, (one.action, one.path, one.size), as_json=self._as_json)
+
+    def finish(self, result: "ContextChangesResult", *, is_plan: bool) -> int:
+        """Print a plan, or how many changes were made; return the exit code."""
+        changes = result.changes
+        if is_plan:
+            for one in changes:
+                self.show(one)
+            return 0
+        wrong = len(result.failures)
+        print_message(f"{len(changes) - wrong} of {len(changes)} done, {wrong} failed")
+        return 1 if wrong else 0
 
 
 def _find(bay: "AgentBay", name: str) -> "Context":
@@ -182,131 +223,3 @@ def _find(bay: "AgentBay", name: str) -> "Context":
     if isinstance(found.error, ContextNotFoundError):
         found.error.hint = found.error.hint or "To list the contexts, run: agentbay context ls"
     return found.unwrap()
-
-
-def _remote_files(bay: "AgentBay", context: "Context", folder: str) -> dict[str, RemoteFile]:
-    """Return all files below a folder of a context, by their path from the folder."""
-    root = f"/{folder.strip('/')}"
-    return {
-        posixpath.relpath(path, root): one for path, one in _walk(bay, context.id, root, _MAX_DEPTH)
-    }
-
-
-def _walk(
-    bay: "AgentBay", context_id: str, folder: str, depth: int
-) -> Iterator[tuple[str, RemoteFile]]:
-    for entry in bay.context.iterate_files(context_id, folder):
-        path = posixpath.join(folder, entry.file_name)
-        if entry.file_type == "FOLDER":
-            if depth:
-                yield from _walk(bay, context_id, path, depth - 1)
-        else:
-            yield path, RemoteFile(entry.size, entry.gmt_modified)
-
-
-class _Sync:
-    """A directory of this machine and a folder of a context."""
-
-    def __init__(
-        self,
-        endpoint: str | None,
-        name: str,
-        root: Path,
-        folder: str,
-        exclude: Sequence[str] | None,
-        *,
-        create: bool,
-    ) -> None:
-        self._root = root
-        self._folder = f"/{folder.strip('/')}"
-        if ".." in self._folder.split("/"):
-            raise options.usage_error("--path must not contain '..'")
-        self._ignored = IgnorePatterns([*_ignore_lines(root), *(exclude or ())])
-        self._stack = contextlib.ExitStack()
-        self._bay = self._stack.enter_context(connect(endpoint))
-        try:
-            context = self._bay.context
-            self._context = context.create(name).unwrap() if create else _find(self._bay, name)
-            self._checksums = Checksums(repr(self._bay), f"{self._context.id}{self._folder}")
-        except BaseException:
-            self._stack.close()
-            raise
-
-    def __enter__(self) -> "_Sync":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def plan(self, *, is_push: bool, delete: bool) -> list[Change]:
-        """Return what is to be done."""
-        remote = {
-            path: one for path, one in self._remote().items() if not self._ignored.is_ignored(path)
-        }
-        local = LocalFiles(self._root, self._ignored)
-        return make_plan(local, remote, self._checksums, is_push=is_push, delete=delete)
-
-    def carry_out(self, plan: Sequence[Change], *, is_push: bool, as_json: bool) -> int:
-        """Do what is planned, print each step that is done, and return the exit code."""
-        try:
-            done = [one for one in plan if self._try(one, is_push=is_push, as_json=as_json)]
-            self._checksums.settle(self._remote())
-        finally:
-            # Also after Ctrl-C: the next run goes on where this one has ended.
-            self._checksums.save()
-        print_message(f"{len(done)} of {len(plan)} done, {len(plan) - len(done)} failed")
-        return 0 if len(done) == len(plan) else 1
-
-    def _try(self, one: Change, *, is_push: bool, as_json: bool) -> bool:
-        from agentbay import AgentBayError
-
-        try:
-            self._step(one, is_push=is_push)
-        except (AgentBayError, OSError) as error:
-            print_message(f"agentbay: {one.path}: {explain(error)}")
-            return False
-        print_row(_COLUMNS, (one.action, one.path, one.size), as_json=as_json)
-        return True
-
-    def _step(self, one: Change, *, is_push: bool) -> None:
-        remote = posixpath.join(self._folder, one.path)
-        local = self._root / one.path if is_push else _inside(self._root, one.path)
-        files = self._bay.context
-        if one.action != "delete":
-            if is_push:
-                receipt = files.upload_file(self._context.id, remote, local).unwrap()
-            else:
-                local.parent.mkdir(parents=True, exist_ok=True)
-                receipt = files.download_file(self._context.id, remote, local).unwrap()
-            self._checksums.note(one.path, receipt.size, receipt.md5)
-        elif is_push:
-            files.delete_file(self._context.id, remote).unwrap()
-            self._checksums.forget(one.path)
-        else:
-            local.unlink(missing_ok=True)
-
-    def _remote(self) -> dict[str, RemoteFile]:
-        return _remote_files(self._bay, self._context, self._folder)
-
-
-def _ignore_lines(root: Path) -> list[str]:
-    try:
-        return (root / IGNORE_FILE).read_text("utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise options.usage_error(f"{root / IGNORE_FILE} cannot be read: {error}") from None
-
-
-def _inside(root: Path, path: str) -> Path:
-    """Return the place of a file of a context, which is not trusted, below a directory.
-
-    Raises:
-        OSError: It would be elsewhere, by its name or by a link.
-    """
-    place = root / path
-    parts = posixpath.normpath(path).split("/")
-    is_below = not posixpath.isabs(path) and ".." not in parts and "\0" not in path
-    if not is_below or not place.parent.resolve().is_relative_to(root.resolve()):
-        raise OSError(f"it would be outside of {root}")
-    return place

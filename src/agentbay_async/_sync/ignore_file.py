@@ -8,11 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["IGNORE_FILE", "IgnorePatterns"]
-
-IGNORE_FILE = ".agentbayignore"
-"""The file of patterns in the directory that is pushed or pulled."""
-
 
 class IgnorePatterns:
     """Patterns, of which the last that matches decides.

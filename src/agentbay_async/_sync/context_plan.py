@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from agentbay_async._paths import data_dir
+from agentbay_async.errors import ConfigurationError
+from agentbay_async.models.context_changes import ContextChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from agentbay_cli.ignore_file import IgnorePatterns
+    from agentbay_async._sync.ignore_file import IgnorePatterns
 
-__all__ = ["Change", "Checksums", "LocalFiles", "RemoteFile", "make_plan"]
+logger = logging.getLogger("agentbay")
 
 _CHUNK = 1024 * 1024
 
@@ -33,21 +36,6 @@ class RemoteFile:
 
     size: int
     modified: str
-
-
-@attrs.frozen
-class Change:
-    """A step of a plan.
-
-    Attributes:
-        action: ``"add"``, ``"change"`` or ``"delete"``.
-        path: The path of the file, from the root of the context.
-        size: Bytes to transfer; 0 to delete.
-    """
-
-    action: str
-    path: str
-    size: int = 0
 
 
 class LocalFiles:
@@ -91,17 +79,19 @@ class Checksums:
     """
 
     def __init__(self, endpoint: str, context_id: str) -> None:
-        name = hashlib.sha256(f"{endpoint} {context_id}".encode()).hexdigest()[:32]
-        self._file = data_dir(os.environ) / "contexts" / f"{name}.json"
-        self._known = self._read()
+        self._name = hashlib.sha256(f"{endpoint} {context_id}".encode()).hexdigest()[:32]
+        self._known: dict[str, list[Any]] = {}
 
-    def _read(self) -> dict[str, list[Any]]:
+    def load(self) -> None:
+        """Read what was saved; without it, files are transferred that need not be."""
         try:
-            found = json.loads(self._file.read_bytes())
-        except (OSError, ValueError):
-            # Without it, files are transferred that need not be.
-            return {}
-        return found if isinstance(found, dict) else {}
+            found = json.loads(self._file().read_bytes())
+        except (OSError, ValueError, ConfigurationError):
+            found = {}
+        self._known = found if isinstance(found, dict) else {}
+
+    def _file(self) -> Path:
+        return data_dir(os.environ) / "contexts" / f"{self._name}.json"
 
     def of(self, path: str, remote: RemoteFile) -> str:
         """Return the checksum of a file as it is listed now, or ``""`` if that is not known."""
@@ -128,15 +118,15 @@ class Checksums:
         }
 
     def save(self) -> None:
-        """Write what is known, whole or not at all.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = self._file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(self._known), encoding="utf-8")
-        os.replace(part, self._file)
+        """Write what is known, whole or not at all. A failure costs transfers only."""
+        try:
+            file = self._file()
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part = file.with_suffix(f".{os.getpid()}.part")
+            part.write_text(json.dumps(self._known), encoding="utf-8")
+            os.replace(part, file)
+        except (OSError, ConfigurationError) as error:
+            logger.warning("the checksums of transferred files were not noted: %s", error)
 
 
 def make_plan(
@@ -146,7 +136,7 @@ def make_plan(
     *,
     is_push: bool,
     delete: bool,
-) -> list[Change]:
+) -> list[ContextChange]:
     """Return what to do so that one side has what the other has.
 
     Args:
@@ -155,23 +145,24 @@ def make_plan(
         checksums: What is known of their content.
         is_push: Change the context; otherwise this machine.
         delete: Delete what the other side does not have.
-
-    Raises:
-        OSError: A file of this machine cannot be read.
     """
     remote_sizes = {path: one.size for path, one in remote.items()}
     source, target = (local.sizes, remote_sizes) if is_push else (remote_sizes, local.sizes)
     plan = [
-        Change("change" if path in target else "add", path, size)
+        ContextChange("change" if path in target else "add", path, size)
         for path, size in sorted(source.items())
         if path not in target or _differ(path, local, remote[path], checksums)
     ]
     if delete:
-        plan += [Change("delete", path) for path in sorted(target.keys() - source.keys())]
+        plan += [ContextChange("delete", path) for path in sorted(target.keys() - source.keys())]
     return plan
 
 
 def _differ(path: str, local: LocalFiles, remote: RemoteFile, checksums: Checksums) -> bool:
     if local.sizes[path] != remote.size:
         return True
-    return checksums.of(path, remote) != local.checksum(path)
+    try:
+        return checksums.of(path, remote) != local.checksum(path)
+    except OSError:
+        # The transfer says why it cannot be read, and goes on with the others.
+        return True
