@@ -21,6 +21,8 @@ __all__ = [
     "PORT_PREFIX",
     "TOKEN_HEADER",
     "SessionAccess",
+    "devtools_host_url",
+    "devtools_session",
     "devtools_url",
     "file_url",
     "is_link_host",
@@ -89,6 +91,20 @@ def devtools_url(state: ServiceState, session_id: str) -> str:
     return f"{state.endpoint}{PORT_PREFIX}{token}"
 
 
+def devtools_host_url(state: ServiceState, session_id: str) -> str:
+    """Return the URL of the DevTools of a session's browser, on a host of its own.
+
+    It keeps its secret where a client replaces the path, and is good for programs only where names
+    below ``localhost`` are found.
+    """
+    return state.link_url.format(label=state.signer.seal_label("devtools", session_id))
+
+
+def devtools_session(state: ServiceState, label: str) -> str | None:
+    """Return the session of the host of a `devtools_host_url`; None if it is not valid."""
+    return state.signer.open_label("devtools", label)
+
+
 def page_url(state: ServiceState, session_id: str, port: int) -> str:
     """Return the URL of a port for browsers, without a slash at its end: a host of its own."""
     label = state.signer.seal_label("page", f"{port}-{session_id}")
@@ -126,13 +142,14 @@ def is_overview(state: ServiceState, label: str) -> bool:
 
 
 def is_link_host(state: ServiceState, host: str) -> bool:
-    """Return whether a host is that of a `page_url`, a `resource_url` or an `overview_url`."""
+    """Return whether a host is that of a page, of an `overview_url` or of a `devtools_host_url`."""
     label, dot, rest = host.partition(".")
     if f"{dot}{rest}" != LINK_SUFFIX:
         return False
     return (
         page_port(state, label) is not None
         or resource_session(state, label) is not None
+        or devtools_session(state, label) is not None
         or is_overview(state, label)
     )
 

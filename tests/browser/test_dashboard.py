@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
-from agentbay_async import CreateSessionParams
+from agentbay_async import AsyncAgentBay, CreateSessionParams
+from agentbay_local import LocalService
+from agentbay_local.dashboard import pictures
 
 from .conftest import ORIGIN
 
@@ -19,7 +22,11 @@ if TYPE_CHECKING:
     from playwright.async_api import Page, Route
     from tests.browser.conftest import Desk
 
+    from agentbay_local.browser.chromium import Chromium
+
 pytestmark = pytest.mark.slow
+
+VIEWERS = 10
 
 
 @asynccontextmanager
@@ -30,17 +37,22 @@ async def opened(desk: Desk, url: str, width: int = 1280) -> AsyncIterator[Page]
     """
     browser = await desk.connect(await desk.session())
     context = await browser.new_context(viewport={"width": width, "height": 900})
-    host, endpoint = urlsplit(url).netloc, urlsplit(desk.service.endpoint).netloc
+    host, endpoint = urlsplit(url).netloc, f"127.0.0.1:{urlsplit(url).port}"
     async with aiohttp.ClientSession() as http:
 
         async def fetch(route: Route) -> None:
             target = route.request.url.replace(host, endpoint, 1)
-            async with http.get(target, headers={"Host": host}) as answer:
-                body = await answer.read()
-                await route.fulfill(status=answer.status, headers=dict(answer.headers), body=body)
+            try:
+                async with http.get(target, headers={"Host": host}) as answer:
+                    body, headers = await answer.read(), dict(answer.headers)
+            except aiohttp.ClientError:
+                await route.abort()
+            else:
+                await route.fulfill(status=answer.status, headers=headers, body=body)
 
         await context.route("**/*", fetch)
         page = await context.new_page()
+        await page.clock.install()
         await page.goto(url)
         yield page
         await context.unroute_all(behavior="ignoreErrors")
@@ -82,10 +94,75 @@ async def test_the_page_of_a_session_shows_its_browser_and_lets_its_files_be_fou
         await page.get_by_text("callTool").first.wait_for()
 
 
-async def test_the_page_of_a_session_that_ends_says_so(desk: Desk) -> None:
+async def test_the_page_of_a_session_that_ends_says_why(desk: Desk) -> None:
     """It does not go on asking."""
     session = await desk.session()
     async with opened(desk, session.resource_url) as page:
         await page.get_by_text("RUNNING").wait_for()
         (await session.delete()).unwrap()
-        await page.get_by_text("This session has ended.").wait_for()
+        await page.get_by_text("This session has ended: released by the client.").wait_for()
+        await _asks_nothing(page)
+
+
+@pytest.mark.parametrize("which", ["session", "overview"])
+async def test_the_page_of_a_service_that_stops_says_so(desk: Desk, which: str) -> None:
+    """After some questions it does not go on asking."""
+    async with AsyncExitStack() as running, AsyncExitStack() as seen:
+        service = await running.enter_async_context(LocalService())
+        bay = AsyncAgentBay(service.api_key, endpoint=service.endpoint)
+        session = (await (await running.enter_async_context(bay)).create()).unwrap()
+        url = session.resource_url if which == "session" else service.overview_url
+        page = await seen.enter_async_context(opened(desk, url))
+        await page.get_by_text(session.session_id).first.wait_for()
+        await running.aclose()
+        stopped = page.get_by_text("The service has stopped.")
+        while not await stopped.is_visible():
+            await page.clock.fast_forward(60_000)
+        await _asks_nothing(page)
+
+
+async def _asks_nothing(page: Page) -> None:
+    """Let a minute pass on the clock of a page: it does not ask the service."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.clock.fast_forward(60_000)
+    await page.evaluate("1")
+    assert not asked
+
+
+async def test_viewers_of_a_browser_share_its_picture(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many people look, one picture is taken at a time."""
+    session = await desk.session()
+    await desk.connect(session)
+    taken: list[str] = []
+    all_asked, asked = asyncio.Event(), 0
+    visible_page, of_browser = pictures._visible_page, pictures.Pictures.of_browser
+
+    async def slow(browser: Chromium) -> bytes | None:
+        taken.append("picture")
+        await all_asked.wait()
+        return await visible_page(browser)
+
+    async def counted(self: pictures.Pictures, session_id: str) -> bytes | None:
+        nonlocal asked
+        asked += 1
+        if asked == VIEWERS:
+            all_asked.set()
+        return await of_browser(self, session_id)
+
+    monkeypatch.setattr(pictures, "_visible_page", slow)
+    monkeypatch.setattr(pictures.Pictures, "of_browser", counted)
+    host, url = urlsplit(session.resource_url).netloc, f"{desk.service.endpoint}/browser"
+    async with aiohttp.ClientSession(headers={"Host": host}) as http:
+
+        async def view() -> bytes:
+            async with http.get(url) as answer:
+                assert answer.status == 200
+                return await answer.read()
+
+        (shown, *others) = await asyncio.gather(*(view() for _ in range(VIEWERS)))
+    assert taken == ["picture"]
+    assert shown.startswith(b"\x89PNG")
+    assert others == [shown] * (VIEWERS - 1)

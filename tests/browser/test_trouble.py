@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from aiohttp import web
+import pytest
+from aiohttp import DefaultResolver, web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from agentbay_async import AsyncAgentBay, BrowserOption, CreateSessionParams
 from agentbay_local import LocalService
@@ -18,7 +20,7 @@ from agentbay_local.sandbox.base import Limits
 from agentbay_local.sandbox.outbound.proxy import Proxy
 
 if TYPE_CHECKING:
-    import pytest
+    from aiohttp.abc import ResolveResult
     from tests.browser.conftest import Desk
 
     from agentbay_async import AsyncSession
@@ -160,6 +162,46 @@ async def test_the_address_of_a_browser_is_not_for_pages(desk: Desk) -> None:
     ):
         assert answer.status == 403
         assert "devtools" not in await answer.text()
+
+
+@pytest.fixture
+def localhost_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the service see a machine whose programs find names below ``localhost``."""
+
+    async def are_found() -> bool:
+        return True
+
+    monkeypatch.setattr("agentbay_local.localhost_names.are_found", are_found)
+
+
+class _Localhost(DefaultResolver):
+    """Finds names below ``localhost`` on this machine, as systemd's sources of names do."""
+
+    async def resolve(self, host: str, *rest: Any, **more: Any) -> list[ResolveResult]:
+        assert host.endswith(".localhost")
+        return await super().resolve("127.0.0.1", *rest, **more)
+
+
+@pytest.mark.usefixtures("localhost_names")
+async def test_a_link_keeps_its_secret_where_clients_replace_its_path(desk: Desk) -> None:
+    """Puppeteer's `browserURL` does; then the address names the WebSocket, which leads on."""
+    session = await desk.session()
+    link = (await session.get_link("https")).unwrap()
+    connector = aiohttp.TCPConnector(resolver=_Localhost())
+    async with aiohttp.ClientSession(connector=connector) as http:
+        async with http.get(URL(link).with_path("/json/version")) as answer:
+            address = URL((await answer.json())["webSocketDebuggerUrl"])
+        assert (address.scheme, address.authority) == ("ws", URL(link).authority)
+        async with http.ws_connect(address) as socket:
+            await socket.send_json({"id": 1, "method": "Browser.getVersion"})
+            assert "Chrome" in (await socket.receive_json())["result"]["product"]
+        page = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
+        async with http.get(URL(link) / "json/version", headers=page) as answer:
+            assert (answer.status, "devtools" in await answer.text()) == (403, False)
+        label, _, rest = URL(link).authority.partition(".")
+        forged = f"http://{label[:-1]}{'0' if label[-1] != '0' else '1'}.{rest}/json/version"
+        async with http.get(forged) as answer:
+            assert answer.status == 403
 
 
 async def test_a_browser_reaches_allowed_hosts_only(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from agentbay_local import Fail
+from agentbay_local.dashboard.session_facts import SessionFacts
 from agentbay_local.dashboard.terminal_screen import draw_screen
 
 from .websocket_client import connect, session_address
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from agentbay_local import ManualClock
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
+
+VIEWERS = 10
 
 
 async def look(api: Api, url: str, *, path: str = "/", method: str = "GET") -> tuple[int, str, str]:
@@ -88,7 +92,60 @@ async def test_looking_at_a_session_does_not_keep_it(timed: Api, clock: ManualCl
     await clock.aadvance(40)
     await facts(timed, url)
     await clock.aadvance(40)
-    assert (await look(timed, url, path="/facts"))[0] == 404
+    assert (await look(timed, url, path="/facts"))[0] == 410
+
+
+async def test_the_page_of_a_session_that_has_ended_says_why(
+    timed: Api, clock: ManualClock
+) -> None:
+    """To a person and to its script, for as long as the session is on record."""
+    released, idle = await timed.session(), await timed.session(Timeout=60)
+    urls = [await page_of(timed, session) for session in (released, idle)]
+    await timed.released(released)
+    await clock.aadvance(61)
+    await timed.until(lambda: _has_ended(timed, idle))
+    for url, reason in zip(urls, ("released by the client", "it was idle"), strict=True):
+        status, policy, text = await look(timed, url)
+        assert (status, "default-src 'none'" in policy) == (410, True)
+        assert f"This session has ended: {reason}." in text
+        status, _, text = await look(timed, url, path="/facts")
+        assert (status, json.loads(text)) == (410, {"reason": reason})
+    await clock.aadvance(25 * 3600)
+    assert "no longer on record" in (await look(timed, urls[0]))[2]
+
+
+async def _has_ended(api: Api, session: str) -> bool:
+    return await api.code("GetSession", SessionId=session) != "ok"
+
+
+async def test_viewers_of_one_page_share_the_work(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session is looked into once at a time, however many people look."""
+    session = await api.session()
+    await api.sh(session, "true")
+    url = await page_of(api, session)
+    looks: list[str] = []
+    all_asked, asked = asyncio.Event(), 0
+    look_into, collect = SessionFacts._look_into, SessionFacts.collect
+
+    async def slow_look(self: Any, *arguments: Any) -> dict[str, Any]:
+        looks.append(arguments[0].id)
+        await all_asked.wait()
+        return await look_into(self, *arguments)
+
+    async def counted(self: Any, *arguments: Any) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        if asked == VIEWERS:
+            all_asked.set()
+        return await collect(self, *arguments)
+
+    monkeypatch.setattr(SessionFacts, "_look_into", slow_look)
+    monkeypatch.setattr(SessionFacts, "collect", counted)
+    found = await asyncio.gather(*(facts(api, url) for _ in range(VIEWERS)))
+    assert looks == [session]
+    assert all(one["sandbox"]["directory"] == "/home/wuying" for one in found)
 
 
 async def test_the_page_shows_files_processes_and_calls(api: Api) -> None:
@@ -173,7 +230,7 @@ async def test_there_is_nothing_else_on_these_hosts(api: Api) -> None:
         assert (await look(api, url, method="POST"))[0] == 405
         assert (await look(api, url, path="/facts?after=x"))[0] == 404
     await api.released(created["SessionId"])
-    assert (await look(api, created["ResourceUrl"]))[0] == 404
+    assert (await look(api, created["ResourceUrl"]))[0] == 410
 
 
 @pytest.mark.parametrize("name", ["session", "overview"])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from yarl import URL
+
 from agentbay_async._protocol import error_codes, schema
+from agentbay_local import localhost_names
 from agentbay_local.actions.session_paths import check_session_path
+from agentbay_local.http.hosts import is_loopback
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError
-from agentbay_local.urls import devtools_url
+from agentbay_local.urls import devtools_host_url, devtools_url
 
 if TYPE_CHECKING:
     from agentbay_local.browser.chromium import Chromium
@@ -50,8 +54,20 @@ async def browser_link(state: ServiceState, session: Session, protocol: str) -> 
     """
     _check_offered(state, session)
     browser = await _running_browser(state, session, None)
-    url = devtools_url(state, session.id)
-    return f"{url}/" if protocol == "https" else f"ws{url.removeprefix('http')}{browser.path}"
+    if protocol == "https":
+        return f"{await _description_url(state, session)}/"
+    return f"ws{devtools_url(state, session.id).removeprefix('http')}{browser.path}"
+
+
+async def _description_url(state: ServiceState, session: Session) -> str:
+    """Return the address that describes a browser, for as many clients as possible.
+
+    Some of them ask for `/json/version` of its host, whatever its path is.
+    """
+    is_here = is_loopback(URL(state.endpoint).host or "")
+    if is_here and await localhost_names.are_found():
+        return devtools_host_url(state, session.id)
+    return devtools_url(state, session.id)
 
 
 def _check_offered(state: ServiceState, session: Session) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.errors import SandboxError
+from agentbay_local.single_flight import SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
     from agentbay_local.browser.chromium import Chromium
     from agentbay_local.state import ServiceState
@@ -31,7 +32,7 @@ class Pictures:
 
     def __init__(self, state: ServiceState) -> None:
         self._state = state
-        self._taking: dict[str, asyncio.Task[bytes | None]] = {}
+        self._taking: SingleFlight[bytes | None] = SingleFlight()
 
     def has_browser(self, session_id: str) -> bool:
         """Return whether a browser runs in a session."""
@@ -42,7 +43,9 @@ class Pictures:
         browser = self._state.browsers.alive(session_id)
         if browser is None:
             return None
-        return await self._shared(f"browser {session_id}", lambda: _visible_page(browser))
+        return await self._taking.run(
+            ("browser", session_id), lambda: _safely(_visible_page(browser))
+        )
 
     def has_desktop(self, session_id: str) -> bool:
         """Return whether a display runs in a session."""
@@ -55,7 +58,9 @@ class Pictures:
             return None
         from agentbay_local.tools.desktop.screen import take_picture
 
-        return await self._shared(f"desktop {session_id}", lambda: take_picture(display, "png"))
+        return await self._taking.run(
+            ("desktop", session_id), lambda: _safely(take_picture(display, "png"))
+        )
 
     def _display(self, session_id: str) -> Display | None:
         sandbox = self._state.sandboxes.alive(session_id)
@@ -67,18 +72,11 @@ class Pictures:
 
         return running_display(state, sandbox)
 
-    async def _shared(self, key: str, take: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
-        task = self._taking.get(key)
-        if task is None:
-            task = self._taking[key] = asyncio.create_task(_safely(take))
-            task.add_done_callback(lambda _: self._taking.pop(key, None))
-        return await asyncio.shield(task)
 
-
-async def _safely(take: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
+async def _safely(taking: Awaitable[bytes | None]) -> bytes | None:
     """Return a picture; None if the session ends or gives none, which its viewers then see."""
     try:
-        return await asyncio.wait_for(take(), _WITHIN)
+        return await asyncio.wait_for(taking, _WITHIN)
     except (ToolError, SandboxError, asyncio.TimeoutError):
         return None
 

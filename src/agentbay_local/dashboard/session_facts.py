@@ -15,6 +15,7 @@ from agentbay_local.dashboard.terminal_screen import draw_screen
 from agentbay_local.off_loop import run_off_loop
 from agentbay_local.sandbox.base import HOME
 from agentbay_local.sandbox.errors import SandboxError
+from agentbay_local.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from agentbay_local.dashboard.pictures import Pictures
@@ -46,6 +47,7 @@ class SessionFacts:
         self._state = state
         self._hub = hub
         self._pictures = pictures
+        self._inside: SingleFlight[dict[str, Any]] = SingleFlight()
 
     async def collect(self, session: Session, after: int, directory: str) -> dict[str, Any]:
         """Return what is known of a session now.
@@ -62,7 +64,7 @@ class SessionFacts:
             "created": iso(session.created),
             "isolation": self._state.sandboxes.isolation.value,
             "labels": self._state.store.sessions.labels(session.id),
-            "sandbox": await self._inside(session, directory or HOME),
+            "sandbox": await self._look(session, directory or HOME),
             **calls_after(self._state.instruments.journal, after, session.id),
         }
 
@@ -74,11 +76,18 @@ class SessionFacts:
         # However many people look, one measurement runs at a time.
         return await _measure(sandbox)
 
-    async def _inside(self, session: Session, directory: str) -> dict[str, Any] | None:
+    async def _look(self, session: Session, directory: str) -> dict[str, Any] | None:
         """Return what happens in a session; None if nothing has run in it yet."""
         sandbox = self._state.sandboxes.alive(session.id)
         if sandbox is None:
             return None
+        return await self._inside.run(
+            (session.id, directory), lambda: self._look_into(session, sandbox, directory)
+        )
+
+    async def _look_into(
+        self, session: Session, sandbox: Sandbox, directory: str
+    ) -> dict[str, Any]:
         ptys = self._hub.terminals(session.id)[-_MOST_TERMINALS:]
         # In this order: the agent may start a process to list the files.
         processes = await sandbox.processes()

@@ -7,6 +7,7 @@ browser can read one. They only show: nothing here changes a session or the serv
 
 from __future__ import annotations
 
+import html
 import json
 from functools import cache
 from importlib.resources import files
@@ -21,10 +22,12 @@ from agentbay_local.http.connections import trust
 from agentbay_local.http.error_responses import error_response
 from agentbay_local.http.pages import page
 from agentbay_local.protocol.errors import ApiError, invalid
+from agentbay_local.store import states
 from agentbay_local.urls import is_overview, resource_session
 
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
+    from agentbay_local.store import Session
     from agentbay_local.websocket.hub import Hub
 
 __all__ = ["Dashboard"]
@@ -88,7 +91,9 @@ class Dashboard:
         return _static(request.path[1:])
 
     async def _session(self, request: web.Request, session_id: str) -> web.Response:
-        session = self._state.session(session_id)
+        session = self._state.store.sessions.get(session_id)
+        if session is None or session.status not in states.LIVE:
+            return _ended(request, session)
         if request.path == "/":
             return _static("session.html")
         if request.path == "/facts":
@@ -106,6 +111,14 @@ class Dashboard:
         return _static(request.path[1:])
 
 
+def _ended(request: web.Request, session: Session | None) -> web.Response:
+    """Say why a session is no more: to a person, or to the script of a page that is open."""
+    reason = session.end_reason if session else "it is no longer on record"
+    if request.path == "/":
+        return page(f"This session has ended: {html.escape(reason)}.", status=410)
+    return _json({"reason": reason}, status=410)
+
+
 def _static(name: str) -> web.Response:
     if name not in _TYPES:
         return page("There is no such page here.", status=404)
@@ -119,10 +132,9 @@ def _content(name: str) -> bytes:
     return (files("agentbay_local.dashboard") / "static" / name).read_bytes()
 
 
-def _json(facts: Any) -> web.Response:
-    return web.Response(
-        body=json.dumps(facts).encode(), content_type="application/json", headers=_HEADERS
-    )
+def _json(facts: Any, *, status: int = 200) -> web.Response:
+    body = json.dumps(facts).encode()
+    return web.Response(status=status, body=body, content_type="application/json", headers=_HEADERS)
 
 
 def _picture(content: bytes | None) -> web.Response:

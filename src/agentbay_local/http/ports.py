@@ -33,7 +33,7 @@ from agentbay_local.http.proxy_headers import (
 from agentbay_local.http.websocket_proxy import MAX_MESSAGE, relay
 from agentbay_local.protocol.errors import ApiError, invalid
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
-from agentbay_local.urls import PORT_PREFIX, page_port, page_url
+from agentbay_local.urls import PORT_PREFIX, devtools_session, page_port, page_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -148,8 +148,11 @@ class _Ports:
         if for_people is not None:
             return for_people
         try:
-            target = self._page_target(request, label)
-            self._check_origin(request, target.session)
+            target = self._devtools_target(request, label) or self._page_target(request, label)
+            if not target.is_devtools:
+                self._check_origin(request, target.session)
+            elif _is_from_page(request):
+                raise ApiError(error_codes.NOT_LOGIN, _FOR_PROGRAMS, 403)
             return await self._pass_on(request, target)
         except ApiError as error:
             return error_response(error, _status(error))
@@ -186,16 +189,22 @@ class _Ports:
             raise ApiError(error_codes.SERVICE_UNAVAILABLE, message, 502)
         return browser.port
 
+    def _devtools_target(self, request: web.Request, label: str) -> _Target | None:
+        session_id = devtools_session(self._state, label)
+        if session_id is None:
+            return None
+        trust(request)
+        session = self._state.session(session_id)
+        path = _absolute_path(request)
+        return _Target(session, self._devtools_port(session), "", path, is_devtools=True)
+
     def _page_target(self, request: web.Request, label: str) -> _Target:
         found = page_port(self._state, label)
         if found is None:
             raise _wrong_link()
         trust(request)
         session_id, port = found
-        path = request.raw_path
-        if not path.startswith("/"):
-            raise invalid("The path", "must begin with a slash.")
-        return _Target(self._state.session(session_id), port, "", path)
+        return _Target(self._state.session(session_id), port, "", _absolute_path(request))
 
     def _check_origin(self, request: web.Request, session: Session) -> None:
         """Raise an error if a page of anything but the session sends a request.
@@ -280,6 +289,13 @@ class _Ports:
             await outside.prepare(request)
             await relay(outside, inside)
         return outside
+
+
+def _absolute_path(request: web.Request) -> str:
+    path = request.raw_path
+    if not path.startswith("/"):
+        raise invalid("The path", "must begin with a slash.")
+    return path
 
 
 def _headers(request: web.Request, target: _Target) -> CIMultiDict[str]:

@@ -82,10 +82,6 @@ function showViews(inside) {
 async function refresh() {
   const query = new URLSearchParams({ after: calls.next, directory });
   const facts = await get(`facts?${query}`);
-  if (facts === null) {
-    show("state", "This session has ended.");
-    return false;
-  }
   show("title", `Session ${facts.id}`);
   document.title = `${facts.id} - AgentBay`;
   show("state", `${facts.image}, ${facts.status}, isolation ${facts.isolation}, created ${facts.created}`);
@@ -98,7 +94,6 @@ async function refresh() {
     showFiles(facts.sandbox);
     showTerminals(facts.sandbox.terminals);
   }
-  return true;
 }
 
 async function measure() {

@@ -57,26 +57,50 @@ export class Calls {
   }
 }
 
-// Asks again and again, one question at a time, and says when nobody answers. A page that cannot be
-// seen asks nothing.
+// What a page shows is over: its session has ended, or its service has stopped.
+class Ended extends Error {}
+
+// A service that is restarted, or a machine that sleeps, may leave some questions unanswered.
+const MOST_FAILURES = 5;
+let over = false;
+let failures = 0;
+
+function end(reason) {
+  over = true;
+  show("state", reason);
+  document.documentElement.classList.add("ended");
+}
+
+function failed(error) {
+  failures += 1;
+  if (error instanceof Ended) end(error.message);
+  else if (failures < MOST_FAILURES) show("state", "The service does not answer. Asking again.");
+  else end("The service has stopped. Load this page again when it runs.");
+}
+
+// Asks again and again, one question at a time, until the page is over. A page that cannot be seen
+// asks nothing.
 export async function repeat(seconds, ask) {
-  for (;;) {
+  while (!over) {
     if (!document.hidden) {
       try {
-        const goOn = await ask();
-        if (goOn === false) return;
-      } catch {
-        show("state", "The service does not answer.");
+        await ask();
+        failures = 0;
+      } catch (error) {
+        if (!over) failed(error);
       }
     }
     await new Promise((resume) => setTimeout(resume, seconds * 1000));
   }
 }
 
-// Returns the facts at a path; null if the session has ended.
+// Returns the facts at a path.
 export async function get(path) {
-  const answer = await fetch(path, { cache: "no-store" });
-  if (answer.status === 404) return null;
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(30_000) });
+  if (answer.status === 410) {
+    throw new Ended(`This session has ended: ${(await answer.json()).reason}.`);
+  }
+  if (answer.status === 403) throw new Ended("This page belongs to a service that has stopped.");
   if (!answer.ok) throw new Error(`${answer.status}`);
   return answer.json();
 }
