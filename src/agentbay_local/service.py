@@ -20,9 +20,9 @@ from agentbay_async.errors import ConfigurationError
 from agentbay_local.cassettes.cassette import Cassette
 from agentbay_local.cassettes.player import Player
 from agentbay_local.clock import Clock, SystemClock
-from agentbay_local.http.hosts import is_loopback
 from agentbay_local.images import Image, Images, ImageStore
 from agentbay_local.limits import checked
+from agentbay_local.loopback import is_loopback
 from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.seeding import seed

@@ -168,10 +168,10 @@ async def test_the_address_of_a_browser_is_not_for_pages(desk: Desk) -> None:
 def localhost_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the service see a machine whose programs find names below ``localhost``."""
 
-    async def are_found() -> bool:
+    async def found() -> bool:
         return True
 
-    monkeypatch.setattr("agentbay_local.localhost_names.are_found", are_found)
+    monkeypatch.setattr("agentbay_local.actions.browser.names_are_found", found)
 
 
 class _Localhost(DefaultResolver):

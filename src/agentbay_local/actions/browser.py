@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from agentbay_async._protocol import error_codes, schema
-from agentbay_local import localhost_names
 from agentbay_local.actions.session_paths import check_session_path
-from agentbay_local.http.hosts import is_loopback
+from agentbay_local.loopback import is_loopback, names_are_found
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.errors import SandboxError
@@ -65,7 +64,7 @@ async def _description_url(state: ServiceState, session: Session) -> str:
     Some of them ask for `/json/version` of its host, whatever its path is.
     """
     is_here = is_loopback(URL(state.endpoint).host or "")
-    if is_here and await localhost_names.are_found():
+    if is_here and await names_are_found():
         return devtools_host_url(state, session.id)
     return devtools_url(state, session.id)
 

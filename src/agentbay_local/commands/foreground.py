@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_local.commands.running_service import RunningService, StateFile, home_option
 from agentbay_local.commands.service_options import make_service, plain_options
-from agentbay_local.http.hosts import is_loopback
+from agentbay_local.loopback import is_loopback
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.tls.trust import TRUST_VARIABLES
 

@@ -11,7 +11,7 @@ from agentbay_local.urls import LINK_SUFFIX
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["host_name", "is_loopback", "is_own_name", "link_label"]
+__all__ = ["host_name", "is_own_name", "link_label"]
 
 
 def host_name(headers: Mapping[str, str]) -> str:
@@ -43,14 +43,6 @@ def is_own_name(name: str, listening: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a service that listens on `host` can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def link_label(headers: Mapping[str, str]) -> str | None:

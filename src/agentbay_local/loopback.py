@@ -1,8 +1,8 @@
-"""Whether programs of this machine find names below ``localhost``, such as those of links.
+"""Addresses and names that lead to this machine alone.
 
-Browsers find them always. The C library asks the sources of ``/etc/nsswitch.conf``: systemd has two
-that know such names. Without one, the question goes to a name server on the network, which must not
-see a name that is a secret.
+The names of links are below ``localhost``. Browsers find them always. The C library asks the sources
+of ``/etc/nsswitch.conf``: systemd has two that know such names. Without one, the question goes to a
+name server on the network, which must not see a name that is a secret.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ipaddress
 import socket
 from pathlib import Path
 
-__all__ = ["are_found", "stay_here"]
+__all__ = ["is_loopback", "names_are_found", "names_stay_here"]
 
 _WITHIN = 2.0
 _PROBE = "agentbay.localhost"
@@ -20,9 +20,17 @@ _PROBE = "agentbay.localhost"
 _STUBS = frozenset({"127.0.0.53", "127.0.0.54"})
 
 
-async def are_found() -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a service that listens on `host` can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def names_are_found() -> bool:
     """Return whether programs find names below ``localhost``, without asking the network."""
-    if not stay_here(_read("/etc/nsswitch.conf"), _read("/etc/resolv.conf")):
+    if not names_stay_here(_read("/etc/nsswitch.conf"), _read("/etc/resolv.conf")):
         return False
     loop = asyncio.get_running_loop()
     try:
@@ -34,7 +42,7 @@ async def are_found() -> bool:
     return all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found)
 
 
-def stay_here(nsswitch: str, resolv: str) -> bool:
+def names_stay_here(nsswitch: str, resolv: str) -> bool:
     """Return whether questions for names below ``localhost`` are answered by this machine.
 
     Args:
@@ -42,11 +50,11 @@ def stay_here(nsswitch: str, resolv: str) -> bool:
         resolv: The text of ``/etc/resolv.conf``.
 
     Example:
-        >>> stay_here("hosts: files myhostname dns", "nameserver 192.0.2.1")
+        >>> names_stay_here("hosts: files myhostname dns", "nameserver 192.0.2.1")
         True
-        >>> stay_here("hosts: files dns", "nameserver 192.0.2.1")
+        >>> names_stay_here("hosts: files dns", "nameserver 192.0.2.1")
         False
-        >>> stay_here("hosts: files dns", "nameserver 127.0.0.53")
+        >>> names_stay_here("hosts: files dns", "nameserver 127.0.0.53")
         True
     """
     servers = {
