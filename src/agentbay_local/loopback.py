@@ -1,8 +1,8 @@
 """Addresses and names that lead to this machine alone.
 
-The names of links are below ``localhost``. Browsers find them always. The C library asks the sources
-of ``/etc/nsswitch.conf``: systemd has two that know such names. Without one, the question goes to a
-name server on the network, which must not see a name that is a secret.
+The names of links are below ``localhost``. Browsers find them always. The C library asks what is in
+``/etc/nsswitch.conf``: systemd has two sources that know such names. Without one, the question goes
+to a name server on the network, which must not see a name that is a secret.
 """
 
 from __future__ import annotations
