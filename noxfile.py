@@ -138,6 +138,14 @@ def typing(session: nox.Session) -> None:
     session.run("pyright")
 
 
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into build/site, strictly; with "serve", show it."""
+    session.install("--quiet", *nox.project.dependency_groups(PYPROJECT, "docs"))
+    env = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", *(session.posargs or ("build", "--quiet")), "--strict", env=env)
+
+
 def run_pytest(session: nox.Session, *options: str) -> None:
     """Run pytest on `WORKERS`, unless the caller says how many."""
     workers = () if any(word.startswith("-n") for word in session.posargs) else WORKERS

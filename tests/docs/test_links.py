@@ -19,7 +19,10 @@ FILE = re.compile(r"`([\w/.]+(?:\.py|/))`")
 def test_links_lead_to_files(page: Path):
     """Relative links only; others are not opened."""
     links = LINK.findall(page.read_text("utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    # Pages that `./run docs` writes from the code; it checks links to them.
+    written = {ROOT / "docs" / "reference" / "index.md"}
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert [link for link in missing if (page.parent / link).resolve() not in written] == []
 
 
 def test_architecture_names_files_that_exist():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -16,7 +17,10 @@ from tests.image_cache import STORE, ready_image
 from agentbay_local import LocalService
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+#: Pages whose programs take many seconds.
+SLOW = {"evaluation.md"}
+BOTH = re.compile(r"^```python both\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TESTS = re.compile(r"^```python test\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -25,7 +29,11 @@ TESTS = re.compile(r"^```python test\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def snippets(fence: re.Pattern[str]) -> list[object]:
     """Return each block as a test case, named after its page and its number."""
     return [
-        pytest.param(code, id=f"{page.name}-{number}")
+        pytest.param(
+            code,
+            id=f"{page.relative_to(ROOT).as_posix()}-{number}",
+            marks=[pytest.mark.slow] if page.name in SLOW else [],
+        )
         for page in PAGES
         for number, code in enumerate(fence.findall(page.read_text(encoding="utf-8")), 1)
     ]
@@ -53,9 +61,31 @@ def service(tmp_path_factory: pytest.TempPathFactory):
 @pytest.mark.parametrize("code", snippets(FENCE))
 def test_snippet_runs(code: str, service: LocalService, tmp_path: Path):
     """Each snippet is a complete program, and ends without an error or a warning."""
+    run_program(code, service, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "style", ["async", pytest.param("blocking", marks=pytest.mark.slow)], ids=["async", "blocking"]
+)
+@pytest.mark.parametrize("code", snippets(BOTH))
+def test_snippet_runs_in_both_styles(
+    code: str, style: str, service: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The site shows the block as it is, and its blocking form, which is made from it."""
+    if style == "blocking":
+        monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+        code = importlib.import_module("docs_site.blocking").to_blocking(code)
+        assert "agentbay_async" not in code
+    run_program(code, service, tmp_path)
+
+
+def run_program(code: str, service: LocalService, directory: Path) -> None:
+    """Run a program in a directory of its own, with all warnings as errors."""
     if "browser_latest" in code:
         pytest.importorskip("playwright")
         ready_image("browser_latest")
+    if "from fastapi " in code and importlib.util.find_spec("fastapi") is None:
+        pytest.skip("fastapi is not installed: ./run tests installs it")
     if ".computer" in code:
         ready_image("linux_latest")
     environment = {
@@ -66,7 +96,7 @@ def test_snippet_runs(code: str, service: LocalService, tmp_path: Path):
 
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        cwd=tmp_path,
+        cwd=directory,
         env=environment,
         capture_output=True,
         text=True,
