@@ -143,7 +143,7 @@ def docs(session: nox.Session) -> None:
     """Build the documentation site into build/site, strictly; with "serve", show it."""
     session.install("--quiet", *nox.project.dependency_groups(PYPROJECT, "docs"))
     env = {"NO_MKDOCS_2_WARNING": "1"}
-    session.run("mkdocs", *(session.posargs or ("build", "--quiet")), "--strict", env=env)
+    session.run("mkdocs", *(session.posargs or ("build",)), "--strict", env=env)
 
 
 def run_pytest(session: nox.Session, *options: str) -> None:
