@@ -8,6 +8,7 @@ from textwrap import dedent
 from docs_site.reference import STUB, public_names
 
 _NAMES = public_names(STUB.read_text("utf-8")).modules
+_PROMPT = re.compile(r"(?m)^( *)(>>> (?:.*\n)+?)(?=\n|\Z)")
 _ROLE = re.compile(r":(?:class|meth|attr|exc|func|mod|pep):`~?([^`]*)`")
 _LITERAL = re.compile(r"(?m)^( *)::\n\n((?:\1 +.*\n|\n)+)|^( *)(\S.*):: *\n\n((?:\3 +.*\n|\n)+)")
 
@@ -18,7 +19,8 @@ def to_markdown(text: str) -> str:
     >>> to_markdown("See :class:`~agentbay_async.config.Config`.")
     'See [`Config`][agentbay_async.Config].'
     """
-    text = _LITERAL.sub(_fenced, f"{text}\n").rstrip("\n")
+    text = _LITERAL.sub(_fenced, f"{text}\n")
+    text = _PROMPT.sub(r"\1```pycon\n\1\2\1```\n", text).rstrip("\n")
     return _ROLE.sub(lambda role: _link(role[1]), text)
 
 
@@ -40,4 +42,4 @@ def _fenced(block: re.Match[str]) -> str:
     body = "".join(
         f"{indent}{line}\n" if line else "\n" for line in dedent(code).strip().splitlines()
     )
-    return f"{title}{indent}```python\n{body}{indent}```\n"
+    return f"{title}{indent}```python\n{body}{indent}```\n\n"

@@ -110,9 +110,13 @@ def _page(title: str, names: list[str]) -> str:
     return f"# {title}\n\n{INTRODUCTION}\n{directives}\n"
 
 
+def _linked(name: str) -> str:
+    return f"[`{name}`][agentbay_async.{name}]"
+
+
 def _other_names(aliases: dict[str, str]) -> str:
     rows = "\n".join(
-        f'| <a id="agentbay_async.{name}"></a>`{name}` | [`{own}`][agentbay_async.{own}] |'
+        f'| <a id="agentbay_async.{name}"></a>`{name}` | {_linked(own)} |'
         for name, own in sorted(aliases.items())
     )
     return f"""# Other names
@@ -128,7 +132,7 @@ that have such names are [listed, too](../official-names.md).
 
 def _index(members: dict[str, list[str]], aliases: dict[str, str]) -> str:
     rows = "\n".join(
-        f"| [{title}]({file}.md) | {', '.join(f'`{name}`' for name in members[file])} |"
+        f"| [{title}]({file}.md) | {', '.join(map(_linked, members[file]))} |"
         for title, file, _modules in PAGES
     )
     return f"""# Reference

@@ -127,12 +127,12 @@ def test_docstrings_become_markdown(site: Any):
     """Roles become links to the reference, literal blocks get a fence."""
     text = site("markdown").to_markdown(
         "See :meth:`~agentbay_async.session.AsyncSession.delete` and :func:`~json.loads`.\n\n"
-        "    ::\n\n        run()\n"
+        "    ::\n\n        run()\n\n    >>> 1\n    1\n"
     )
 
     assert text == (
         "See [`AsyncSession.delete`][agentbay_async.AsyncSession.delete] and `json.loads`.\n\n"
-        "    ```python\n    run()\n    ```"
+        "    ```python\n    run()\n    ```\n\n    ```pycon\n    >>> 1\n    1\n    ```"
     )
 
 
