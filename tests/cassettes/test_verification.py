@@ -91,6 +91,7 @@ def change_type(body: dict[str, Any]) -> None:
     body["Data"]["ResourceId"] = 17
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("action", "change", "found"),
     [

@@ -75,6 +75,7 @@ async def test_a_late_call_and_a_foreign_error_are_recorded(scenario: Any) -> No
     assert tally.problems
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value", "row"),
     [

@@ -246,6 +246,7 @@ def test_a_start_in_a_home_of_another_program_is_refused(local: Commands) -> Non
     assert "another AgentBay local service is using" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_start_leaves_nothing(local: Commands, number: signal.Signals) -> None:
     """The service, which was about to answer, has ended when the command returns."""
@@ -468,6 +469,7 @@ def test_the_key_is_shown_by_env_alone(local: Commands, monkeypatch: pytest.Monk
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["file", "standard input", "option", "environment"])
 def test_a_key_reaches_the_service_in_every_way(
     local: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str

@@ -130,6 +130,7 @@ def test_shell_commands_of_the_local_service_run(code: str, tmp_path: Path):
     assert "running at http://127.0.0.1:" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code", SHELL.findall((ROOT / "docs" / "cli.md").read_text(encoding="utf-8"))
 )

@@ -121,6 +121,7 @@ _PROGRAMS = {
 _SLOW = {"gather without close", "map", "map without close", "blocking map"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupts", [1, 2, 3])
 @pytest.mark.parametrize(
     "program",

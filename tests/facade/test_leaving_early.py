@@ -64,6 +64,7 @@ with bay:
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", list(_BODIES))
 def test_only_yielded_sessions_remain(child: Child, service: LocalService, body: str) -> None:
     """The sessions that the loop did not see are deleted before the client is closed."""

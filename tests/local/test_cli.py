@@ -158,6 +158,7 @@ def ended(process: subprocess.Popen[str]) -> str:
 ENTRY = str(Path(sys.executable).with_name("agentbay"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ["", ENTRY], ids=["module", "command"])
 @pytest.mark.parametrize("way", ["option", "option=", "environment"])
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process in /proc")
@@ -183,6 +184,7 @@ def test_the_key_is_in_neither_arguments_nor_environment(entry: str, way: str) -
 SEARCH = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac '{}[y]'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [Isolation.NAMESPACES, Isolation.LANDLOCK])
 @pytest.mark.parametrize("way", ["option", "environment"])
 def test_no_session_sees_the_key(level: Isolation, way: str) -> None:

@@ -67,6 +67,7 @@ DISK_FILLER = "i=0; while :; do i=$((i+1)); head -c 4000000 /dev/zero > big$i; d
 LOG_FLOODER = "yes flood & yes flood >&2; wait"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", [FORK_BOMB, MEMORY_HOG, DISK_FILLER, LOG_FLOODER])
 async def test_one_session_cannot_block_the_service_or_another_session(
     limited: Api, attack: str

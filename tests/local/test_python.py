@@ -103,6 +103,7 @@ def test_pip_installs_for_both(level: Isolation, uid: int):
     assert answers["by pip"] == ["43\n", "43\n"]
 
 
+@pytest.mark.slow
 def test_the_packages_of_the_service_cannot_be_changed(level: Isolation, uid: int):
     """Only the session's own directory is writable; without isolation, what the user may write."""
     answers = answers_of(level, uid)

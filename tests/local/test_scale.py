@@ -66,6 +66,7 @@ async def use_many(service: LocalService, number: int) -> None:
         assert (await bay.delete_many(made.sessions)).failed == 0
 
 
+@pytest.mark.slow
 async def test_many_sandboxes_leave_nothing(own_api: Api) -> None:
     """Forty concurrent ones leave no process, descriptor, mount, directory or record."""
     # The first sandbox makes some things for all that follow.

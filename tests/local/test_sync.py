@@ -274,6 +274,7 @@ async def test_a_link_in_a_context_reveals_nothing_about_the_host(api: Api) -> N
     assert await api.names(context, "out") == []
 
 
+@pytest.mark.slow
 async def test_a_tree_of_thousands_of_directories_is_synchronized(api: Api) -> None:
     """The number of open files does not grow with the tree."""
     context = await api.context()

@@ -190,6 +190,7 @@ def test_well(agentbay_service, agentbay_blocking_client):
 """).passed(2)
 
 
+@pytest.mark.slow
 def test_workers_of_xdist_have_separate_services(runs: Runs) -> None:
     """Tests that count sessions run concurrently."""
     runs.run(
@@ -224,6 +225,7 @@ CASSETTE = """\
 """
 
 
+@pytest.mark.slow
 def test_a_marked_test_has_a_service_that_replays_a_cassette(runs: Runs, tmp_path: Path) -> None:
     """Each from its beginning; other tests have the usual service."""
     (tmp_path / "recorded").mkdir()

@@ -249,6 +249,7 @@ async def test_jobs_stopped_before_a_pause_stay_stopped(sandbox: Sandbox) -> Non
     assert after.stdout == b"T\n"
 
 
+@pytest.mark.slow
 async def test_time_spent_paused_does_not_count(sandbox: Sandbox) -> None:
     """The deadline of a command stands still during a pause."""
     running = asyncio.ensure_future(

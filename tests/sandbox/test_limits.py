@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.ordinary_user import user_of
 
 from agentbay_local.sandbox.base import Limits, SandboxSpec
@@ -22,8 +23,6 @@ from agentbay_local.sandbox.plain import PlainBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import pytest
 
     from agentbay_local.sandbox.base import Backend, Sandbox
 
@@ -215,6 +214,7 @@ async def processor_ticks_of_the_agent(sandbox: Sandbox) -> int:
     return int((await sandbox.run(script, timeout=60)).stdout)
 
 
+@pytest.mark.slow
 async def test_processor_time_is_limited_per_process(backend: Backend, tmp_path: Path) -> None:
     """A busy loop is killed; the agent and later commands have their own time."""
     async with await limited(backend, tmp_path / "root", Limits(cpu_seconds=1)) as sandbox:

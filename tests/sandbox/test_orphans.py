@@ -38,6 +38,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_sandbox_dies_with_its_service(isolating: None, tmp_path: Path, number: int) -> None:
     """A killed service leaves no process of a session, even one that left every group."""

@@ -91,6 +91,7 @@ async def test_usage_is_reported_with_the_limits(sandbox: Sandbox) -> None:
     assert (after.memory_most, after.disk_most) == (300 * MIB, 100 * MIB)
 
 
+@pytest.mark.slow
 async def test_directory_with_too_many_entries_is_refused(sandbox: Sandbox) -> None:
     """The error says what to do; the session goes on."""
     much = "mkdir much; cd much; seq 50001 | xargs touch"

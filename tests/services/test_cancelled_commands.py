@@ -155,6 +155,7 @@ async def test_ctrl_c_ends_the_command(
     await _interrupted(service, session, seconds, "session.command.run('sleep {0}', timeout=600)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", ["", ", on_stdout=print"])
 async def test_ctrl_c_ends_the_code(
     service: LocalService, session: AsyncSession, seconds: str, more: str

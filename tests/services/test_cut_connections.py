@@ -74,6 +74,7 @@ async def _watch(session: AsyncSession) -> None:
         assert first.result().path.startswith("/tmp/w/")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 3, 4, 5])
 @pytest.mark.parametrize("direction", ["up", "down"])
 @pytest.mark.parametrize("use", [_process, _terminal, _code, _watch])

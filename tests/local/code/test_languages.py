@@ -207,6 +207,7 @@ async def test_text_after_a_value_of_r_and_java_does_not_overtake_it(
     assert [type(one) for one in events] == [DisplayOutput, StreamOutput, ExecutionEnd]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "code", "name", "value", "trace"),
     [
@@ -244,6 +245,7 @@ async def test_errors_of_r_and_java_are_reported(
     assert not outcome.end.state_lost
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "code"),
     [
