@@ -23,7 +23,7 @@ PAGES = (
     ("Code", "code", ("services.code", "models.code")),
     ("Git", "git", ("services.git", "models.git")),
     ("Variables, tools and links", "tools", ("services.env", "services.oss", "models.tools")),
-    ("Contexts", "contexts", ("contexts", "models.contexts")),
+    ("Contexts", "contexts", ("contexts", "models.contexts", "models.context_changes")),
     ("Contexts in sessions", "session-contexts",
      ("session_context", "models.sync_policy", "models.context_status")),
     ("Bulk", "bulk", ("bulk", "models.bulk", "models.budget")),
