@@ -57,6 +57,16 @@ def test_all_examples_are_tested():
     assert sorted(OUTPUT) == sorted(path.name for path in EXAMPLES.glob("*.py"))
 
 
+@pytest.mark.slow
+def test_the_readme_shows_what_the_demo_prints():
+    """`python scripts/demo_output.py` writes it anew."""
+    script = EXAMPLES.parent / "scripts" / "demo_output.py"
+
+    done = subprocess.run([sys.executable, script, "--check"], check=False, timeout=600)
+
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("name", OUTPUT)
 def test_example_runs(name: str, service: LocalService, tmp_path: Path):
     """It succeeds without warnings, and leaves no file and no session."""

@@ -25,6 +25,20 @@ def test_links_lead_to_files(page: Path):
     assert [link for link in missing if (page.parent / link).resolve() not in written] == []
 
 
+def test_links_of_the_readme_are_absolute():
+    """The package index shows the README too, and has no files beside it."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    repository = re.findall(r'^Repository = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)[0]
+    targets = dict(re.findall(r"^\[(\w+)\]: (\S+)$", text, re.M))
+    used = set(re.findall(r"\]\[(\w+)\]", text))
+
+    assert LINK.findall(text) == []
+    assert used == set(targets)
+    for target in targets.values():
+        place, _, path = target.partition("/blob/main/")
+        assert (place, (ROOT / path).is_file()) == (repository, True), target
+
+
 def test_architecture_names_files_that_exist():
     """A file that moves has to move in ARCHITECTURE.md too."""
     names = FILE.findall((ROOT / "ARCHITECTURE.md").read_text("utf-8"))

@@ -92,6 +92,7 @@ def run_program(code: str, service: LocalService, directory: Path) -> None:
         **os.environ,
         "AGENTBAY_ENDPOINT": service.endpoint,
         "AGENTBAY_IMAGES": str(STORE.directory),
+        "XDG_DATA_HOME": str(directory / ".data"),
     }
 
     done = subprocess.run(
@@ -107,7 +108,12 @@ def run_program(code: str, service: LocalService, directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", SHELL.findall((ROOT / "docs" / "local-service.md").read_text(encoding="utf-8"))
+    "code",
+    [
+        code
+        for page in ("README.md", "docs/local-service.md")
+        for code in SHELL.findall((ROOT / page).read_text(encoding="utf-8"))
+    ],
 )
 def test_shell_commands_of_the_local_service_run(code: str, tmp_path: Path):
     """Each block is a script that ends without an error, and stops what it starts."""
@@ -127,7 +133,7 @@ def test_shell_commands_of_the_local_service_run(code: str, tmp_path: Path):
     )
 
     assert done.returncode == 0, done.stderr
-    assert "running at http://127.0.0.1:" in done.stdout
+    assert re.search(r"(running|ready) at http://127\.0\.0\.1:", done.stdout)
 
 
 @pytest.mark.slow
