@@ -158,6 +158,8 @@ class Api:
         self.pools: Pools = Pools(settings.max_connections, settings.ssl_context)
         self.transport: Transport = transport or AiohttpTransport(self.pools)
         self.access = AccessMap()
+        # Whether the endpoint has given an answer of the protocol.
+        self._is_known = False
         self._budget = RetryBudget(retry)
         self._sockets: SessionSockets | None = None
         self._builder: RequestBuilder | None = None
@@ -324,7 +326,12 @@ class Api:
         response = await self.transport.send(builder.build(request, timeout))
         try:
             answer = read_answer(
-                request, response.status, response.headers, response.body, self.clock.time()
+                request,
+                response.status,
+                response.headers,
+                response.body,
+                self.clock.time(),
+                is_known=self._is_known,
             )
         except AuthenticationError as error:
             wants_key = error.code == NOT_LOGIN and request.KEY_MAY_BE_IN_QUERY
@@ -332,6 +339,7 @@ class Api:
                 raise
             remaining = max(ends - self.clock.monotonic(), _LEAST_TIMEOUT)
             answer = await self._send_key_in_query(builder, request, remaining)
+        self._is_known = True
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s ok [request %s]", request.ACTION, answer.request_id)
         return answer

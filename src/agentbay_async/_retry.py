@@ -21,7 +21,6 @@ from agentbay_async.errors import (
     BadAnswerError,
     ConnectionFailedError,
     ConnectionLostError,
-    OtherServerError,
     RequestTimeoutError,
     ServiceError,
     ThrottledError,
@@ -95,7 +94,7 @@ class RetryBudget:
 
 def perhaps_acted_on(error: AgentBayError) -> bool:
     """Return whether the service may have acted on the request although the answer was lost."""
-    return isinstance(error, _PERHAPS_ACTED_ON) and not isinstance(error, OtherServerError)
+    return isinstance(error, _PERHAPS_ACTED_ON)
 
 
 def next_wait(

@@ -236,7 +236,11 @@ class AnswerTooLargeError(BadAnswerError):
 
 
 class OtherServerError(BadAnswerError):
-    """The server at the endpoint is not AgentBay's. The request is not sent again."""
+    """The server at the endpoint is not AgentBay's. The request is not sent again.
+
+    It is raised only until the endpoint has answered in the protocol for the first time. Later, a
+    foreign page is a :class:`BadAnswerError`: something on the way has replaced the answer.
+    """
 
     RETRYABLE: ClassVar[bool] = False
 

@@ -125,15 +125,28 @@ async def test_a_gateway_error_is_classified_by_its_status(
 async def test_another_server_is_recognized_at_once(
     bays: Bays, scripted: Script, status: int, body: str
 ) -> None:
-    """One request is enough, also for a create, which would look a lost session up."""
-    for action in ("GetSession", "CreateMcpSession"):
+    """One request is enough; a create looks its session up, and waits for nothing."""
+    for action in ("GetSession", "CreateMcpSession", "ListSession"):
         scripted.raw(action, body, status=status)
     bay = bays()
     error = await _failure(bay)
     assert type(error) is OtherServerError
     assert "Another server answers at http://127.0.0.1:" in str(error)
     assert type((await bay.create()).error) is OtherServerError
-    assert scripted.actions == ["GetSession", "CreateMcpSession"]
+    assert scripted.actions == ["GetSession", "CreateMcpSession", "ListSession"]
+
+
+async def test_a_foreign_page_from_a_known_endpoint_is_a_lost_answer(
+    bays: Bays, scripted: Script
+) -> None:
+    """A proxy on the way has replaced one answer: the request is sent again."""
+    bay = bays()
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    scripted.raw("GetSession", "<html>Please log in</html>")
+    scripted.ok("GetSession", {"SessionId": "s-1"})
+    for _ in range(2):
+        (await bay.get("s-1")).unwrap()
+    assert scripted.actions == ["GetSession"] * 3
 
 
 async def test_a_truncated_answer_is_a_bad_answer(bays: Bays, scripted: Script) -> None:

@@ -23,7 +23,7 @@ from agentbay_async import (
     ServiceError,
 )
 from agentbay_async._lifecycle import unheld
-from agentbay_local import Drop, Fail, Lag
+from agentbay_local import Drop, Fail, Garbage, Lag
 
 from .scripted import Relay
 
@@ -99,14 +99,16 @@ async def test_a_create_costs_one_request(
     assert _created(local_service) == 1
 
 
-@pytest.mark.parametrize("failure", ["lost", "failed"])
+@pytest.mark.parametrize("failure", ["lost", "failed", "replaced by a page"])
 async def test_a_session_whose_answer_was_lost_is_adopted(
     local_bay: AsyncAgentBay, local_service: LocalService, failure: str
 ) -> None:
     """The client looks it up and uses it."""
     if failure == "lost":
         local_service.faults.add(_LOST, _CREATE, nth=1)
-    _fail_creates(local_bay, 0 if failure == "lost" else 1)
+    if failure == "replaced by a page":
+        local_service.faults.add(Garbage(), _CREATE, nth=1)
+    _fail_creates(local_bay, failure == "failed")
     policy = LifecyclePolicy(max_runtime=60)
     params = CreateSessionParams(image_id="code_latest", lifecycle_policy=policy)
     session = (await local_bay.create(params)).session

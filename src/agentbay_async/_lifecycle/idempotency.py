@@ -19,7 +19,7 @@ from agentbay_async._lifecycle.deletion import delete_abandoned
 from agentbay_async._lifecycle.reserved_labels import IDEMPOTENCY_KEY
 from agentbay_async._protocol import schema
 from agentbay_async._protocol.envelope import Answer
-from agentbay_async.errors import AgentBayError, SessionNotFoundError
+from agentbay_async.errors import AgentBayError, OtherServerError, SessionNotFoundError
 from agentbay_async.models.sessions import ENDING
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Recovery:
                 await self._api.clock.sleep(pause)
             try:
                 found = await self.find(deadline)
+            except OtherServerError:
+                raise error from None  # no service that could have created a session
             except AgentBayError as failure:
                 error.hint = _UNKNOWN.format("the look-up failed too")
                 raise error from failure
@@ -116,6 +118,8 @@ class Recovery:
         """Return the sessions of the key except `session_id`; ``None`` if the look-up failed."""
         try:
             return [other for other in await self._session_ids() if other != session_id]
+        except OtherServerError:
+            return []  # no service that could have created a session
         except AgentBayError as error:
             logger.debug("cannot look up the idempotency key %s: %s", self._key, error)
             return None

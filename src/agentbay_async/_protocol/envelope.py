@@ -50,7 +50,13 @@ class Answer(Generic[D]):
 
 
 def read_answer(
-    request: Request[D], status: int, headers: Mapping[str, str], body: bytes, now: float
+    request: Request[D],
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: float,
+    *,
+    is_known: bool = False,
 ) -> Answer[D]:
     """Return the answer to `request`.
 
@@ -60,6 +66,8 @@ def read_answer(
         headers: The headers, in a case-insensitive mapping.
         body: The body.
         now: Seconds since 1970, for a ``Retry-After`` that is a date.
+        is_known: Whether the endpoint has given an answer of the protocol before. Then something
+            on the way has replaced a foreign one.
 
     Raises:
         APIError: The service answered with an error.
@@ -69,14 +77,14 @@ def read_answer(
     try:
         document = codec.read_json(body)
     except (ValueError, RecursionError) as error:
-        if _is_foreign_page(status, headers, body):
+        if not is_known and _is_foreign_page(status, headers, body):
             raise _other_server(request, status) from None
         failure = _unreadable(request, status, headers, now, "is not JSON")
         raise failure from (None if status >= 400 else error)
     if not isinstance(document, dict):
         raise _unreadable(request, status, headers, now, "is not a JSON object")
     success = document.get("Success")
-    if success is not True and _is_foreign_document(status, document):
+    if not (is_known or success is True) and _is_foreign_document(status, document):
         raise _other_server(request, status)
     if status >= 400 or (success is not True and not _is_success(success, document)):
         raise _error_of(request, document, status, headers, now)
