@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from facade.rules import UsedRules
     from facade.source import Module, Source
 
-ITERATORS = {"AsyncIterator", "AsyncGenerator", "AsyncIterable"}
+ITERATORS = {"AsyncIterator", "AsyncGenerator", "AsyncIterable", "ClosingIterator"}
 CONTEXT_MANAGERS = {"AbstractAsyncContextManager", "AsyncContextManager"}
 _AWAITABLES = {"Awaitable", "Coroutine"}
 

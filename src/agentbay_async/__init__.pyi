@@ -247,6 +247,7 @@ from agentbay_async.models.ui import UIElements as UIElements
 from agentbay_async.models.ui import Window as Window
 from agentbay_async.models.ui import WindowInfoResult as WindowInfoResult
 from agentbay_async.models.ui import WindowListResult as WindowListResult
+from agentbay_async.services._later import ClosingIterator as ClosingIterator
 from agentbay_async.services.agent import AsyncAgent as AsyncAgent
 from agentbay_async.services.agent import AsyncBrowserAgent as AsyncBrowserAgent
 from agentbay_async.services.agent import AsyncComputerAgent as AsyncComputerAgent

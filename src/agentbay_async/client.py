@@ -42,6 +42,7 @@ from agentbay_async.models.results import (
     returns_result,
 )
 from agentbay_async.models.sessions import CreateSessionParams, ListSessionParams, SessionStatus
+from agentbay_async.services._later import ClosingIterator
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -559,7 +560,7 @@ class AsyncAgentBay:
         on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
         progress: bool = False,
         engine: Literal["ray", "dask"] | None = None,
-    ) -> AsyncIterator[MapOutcome[T]]:
+    ) -> ClosingIterator[MapOutcome[T]]:
         """Call a function with each item and a session; yield the outcomes as they arrive.
 
         The sessions are always deleted when they are no longer needed. An item whose session is
@@ -629,12 +630,14 @@ class AsyncAgentBay:
         )
         reuse_options = _ReuseOptions(reuse=reuse, reset=reset, healthy=healthy, retries=retries)
         if engine is None:
-            return map_sessions(self._api, self.create, *arguments, **reuse_options).iterate()
+            run = map_sessions(self._api, self.create, *arguments, **reuse_options)
+            return ClosingIterator(run.iterate())
         from agentbay_async._bulk.distributed.distributed_map import distributed_map
 
-        return distributed_map(
+        distributed = distributed_map(
             self._api, self._from_settings, engine, *arguments, **reuse_options
-        ).iterate()
+        )
+        return ClosingIterator(distributed.iterate())
 
     @returns_result(ReapResult)
     async def reap(

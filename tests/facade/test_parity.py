@@ -70,7 +70,7 @@ def _to_blocking(annotation: object) -> str:
     text = re.sub(r"\bAwaitable\[(\w+)\] \| \1\b", r"\1", text)
     text = re.sub(r"\bAwaitable\[(\w+)\]", r"\1", text)
     text = re.sub(r" \| AsyncIterable\[.*?\](?=$| \|)", "", text)
-    text = re.sub(r"\bAsync(Iterator|Generator)\b", "BlockingIterator", text)
+    text = re.sub(r"\b(AsyncIterator|AsyncGenerator|ClosingIterator)\b", "BlockingIterator", text)
     return re.sub(r"\bAsync([A-Z]\w*)", r"\1", text)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 from collections import deque
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,7 @@ from agentbay_async import (
     AnswerTooLargeError,
     ArgumentTypeError,
     BadAnswerError,
+    ClosingIterator,
     FileChange,
     InvalidArgumentError,
     OperationTimeoutError,
@@ -26,7 +26,7 @@ from agentbay_async.services import _file_changes
 from .machine import always_answer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from agentbay_async import AsyncSession
 
@@ -72,12 +72,11 @@ def _asked(machine: Machine) -> int:
     return len([call for call in machine.calls if call.tool == "get_file_change"])
 
 
-def _watch(session: AsyncSession, path: str = "/w") -> AsyncGenerator[FileChange, None]:
-    watch: Any = session.file_system.watch(path)
-    return watch  # type: ignore[no-any-return]  # a generator, which the signature does not promise
+def _watch(session: AsyncSession, path: str = "/w") -> ClosingIterator[FileChange]:
+    return session.file_system.watch(path)
 
 
-async def _next(changes: AsyncGenerator[FileChange, None]) -> FileChange:
+async def _next(changes: ClosingIterator[FileChange]) -> FileChange:
     return await asyncio.wait_for(anext(changes), 20)
 
 
@@ -85,7 +84,7 @@ async def test_changes_before_the_watch_are_not_reported(join: Join, machine: Ma
     """The first answer has the past changes."""
     machine.offer(WsUrl="")
     _answers(machine, [_OLD], [], [_NEW])
-    async with aclosing(_watch(await join(), "/w/")) as changes:
+    async with _watch(await join(), "/w/") as changes:
         assert await _next(changes) == _change(_NEW)
     assert {call.args["path"] for call in machine.calls} == {"/w"}
 
@@ -106,7 +105,7 @@ async def test_one_failed_poll_does_not_end_a_watch(join: Join, machine: Machine
     machine.offer(WsUrl="")
     answers = deque(["[]", "no json", "no json", json.dumps([_NEW])])
     machine.tools["get_file_change"] = lambda _args: answers.popleft() if answers else "no json"
-    async with aclosing(_watch(await join())) as changes:
+    async with _watch(await join()) as changes:
         assert await _next(changes) == _change(_NEW)
         with pytest.raises(BadAnswerError):
             await _next(changes)
@@ -136,7 +135,7 @@ async def test_changes_are_pushed_if_the_session_supports_it(
     """Changes during the subscription are reported; entries of unknown form are skipped."""
     _pushes(machine)
     _answers(machine, [_OLD], [_NEW])
-    async with aclosing(_watch(linked, "/w/")) as changes:
+    async with _watch(linked, "/w/") as changes:
         assert await _next(changes) == _change(_NEW)
         await _push(machine, _OLD, path="/other")
         await _push(machine, 7, {"eventType": "modify"}, _OLD, path="/w/")
@@ -153,7 +152,7 @@ async def test_a_watch_that_is_not_read_fails_instead_of_losing_changes(
     monkeypatch.setattr(_file_changes, "_MAX_UNREAD", 3)
     _pushes(machine)
     _answers(machine, [], [_NEW])
-    async with aclosing(_watch(linked)) as changes:
+    async with _watch(linked) as changes:
         assert await _next(changes) == _change(_NEW)
         await _push(machine, _OLD, _OLD, _OLD)
         await _push(machine, _OLD, _OLD, _OLD, _OLD)
@@ -167,7 +166,7 @@ async def test_watch_continues_after_a_reconnect(linked: AsyncSession, machine: 
     """It subscribes again, and polls for the changes between."""
     _pushes(machine)
     _answers(machine, [], [_NEW], [_OLD])
-    async with aclosing(_watch(linked)) as changes:
+    async with _watch(linked) as changes:
         assert await _next(changes) == _change(_NEW)
         machine.connections[0].abort()
         assert await _next(changes) == _change(_OLD)
@@ -183,7 +182,7 @@ async def test_watch_without_pushes_asks_the_session(
     monkeypatch.setattr("agentbay_async.services._file_changes._SILENCE", 0.01)
     _pushes(machine)
     _answers(machine, [], [_NEW], [], [], [_OLD])
-    async with aclosing(_watch(linked)) as changes:
+    async with _watch(linked) as changes:
         assert await _next(changes) == _change(_NEW)
         machine.refusals += ["IncorrectSessionStatus"] * (3 if paused else 0)
         assert await _next(changes) == _change(_OLD)
@@ -197,7 +196,7 @@ async def test_watch_without_pushes_ends_with_its_session(
     monkeypatch.setattr("agentbay_async.services._file_changes._SILENCE", 0.01)
     _pushes(machine)
     _answers(machine, [], [_NEW])
-    async with aclosing(_watch(linked)) as changes:
+    async with _watch(linked) as changes:
         assert await _next(changes) == _change(_NEW)
         machine.refusals.append("InvalidMcpSession.NotFound")
         with pytest.raises(SessionNotFoundError) as caught:
@@ -215,7 +214,7 @@ async def test_watch_polls_if_subscribing_fails(
     )
     machine.handshake_status = 503 if refused else 0
     _answers(machine, [], [], [_NEW])
-    async with aclosing(_watch(linked)) as changes:
+    async with _watch(linked) as changes:
         assert await _next(changes) == _change(_NEW)
 
 
@@ -225,7 +224,7 @@ async def test_watch_polls_after_the_connection_is_lost_for_good(
     """Changes are still reported."""
     _pushes(machine)
     _answers(machine, [], [_NEW], [], [_OLD])
-    async with aclosing(_watch(linked)) as changes:
+    async with _watch(linked) as changes:
         assert await _next(changes) == _change(_NEW)
         machine.handshake_status = 403
         machine.connections[0].abort()

@@ -397,6 +397,8 @@ class FileSystem(_facade.Facade[AsyncFileSystem]):
     def watch(self, path: str, *, interval: float = 0.5) -> BlockingIterator[FileChange]:
         """Yield the changes below a directory, one by one, until the iteration ends.
 
+        As a context manager, the iterator ends with its block.
+
         The session pushes changes if it can, and after a lost connection again; otherwise it is
         polled. A new file is reported as a creation and a modification.
 

@@ -1,12 +1,14 @@
-"""Awaitables: one that may be left alone, and a base for what asyncio takes as a coroutine."""
+"""Awaitables and iterators that do more than those of the language."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -39,6 +41,43 @@ class AwaitableCoroutine(Coroutine[Any, Any, T]):
         if not hasattr(self, "_running"):
             self._running = self.__await__()
         return self._running
+
+
+class ClosingIterator(AsyncIterator[T]):
+    """An asynchronous iterator that is an asynchronous context manager, too.
+
+    Leaving the block ends what the iterator does: a watch, code that runs, a run over many items.
+    Without a block that happens at the end of the iteration, or by :meth:`aclose`.
+
+    Args:
+        source: The items.
+
+    Example:
+        ::
+
+            async with session.file_system.watch("/workspace") as changes:
+                async for change in changes:
+                    print(change.path)
+                    break
+    """
+
+    __slots__ = ("__weakref__", "_source")
+
+    def __init__(self, source: AsyncGenerator[T, None]) -> None:
+        self._source = source
+
+    def __anext__(self) -> Awaitable[T]:
+        return self._source.__anext__()
+
+    async def aclose(self) -> None:
+        """End it. Repeatable."""
+        await self._source.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_raised: object) -> None:
+        await self.aclose()
 
 
 class Later:

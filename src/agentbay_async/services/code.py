@@ -21,6 +21,7 @@ from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, Code
 from agentbay_async.models.results import returns_result
 from agentbay_async.services import _code_parsing as parsing
 from agentbay_async.services._code_parsing import NO_REASON, CodeAnswer
+from agentbay_async.services._later import ClosingIterator
 from agentbay_async.services._tool_calls import (
     ANSWER_GRACE,
     MAX_OUTPUT,
@@ -31,7 +32,7 @@ from agentbay_async.services._tool_calls import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from datetime import timedelta
 
     from agentbay_async._api import Api
@@ -135,7 +136,7 @@ class AsyncCode:
         language: str = "python",
         *,
         timeout: float | timedelta | None = None,
-    ) -> AsyncIterator[CodeEvent]:
+    ) -> ClosingIterator[CodeEvent]:
         """Run code and yield events as they happen; the last is of kind ``"end"``.
 
         Code that fails yields an event of kind ``"error"``. Without a WebSocket, all events come at
@@ -157,7 +158,7 @@ class AsyncCode:
                     print(event.kind, event.text)
         """
         limit = _time_limit(None, timeout)
-        return self._stream(_build_args(code, language, limit), limit)
+        return ClosingIterator(self._stream(_build_args(code, language, limit), limit))
 
     @returns_result(CodeResult)
     async def _run(self, args: dict[str, Any], limit: float) -> CodeResult:
@@ -199,7 +200,7 @@ class AsyncCode:
                     await awaitable
         return _build_result(outcome, failure, request_id, self._session_id)
 
-    async def _stream(self, args: dict[str, Any], limit: float) -> AsyncIterator[CodeEvent]:
+    async def _stream(self, args: dict[str, Any], limit: float) -> AsyncGenerator[CodeEvent, None]:
         _, events = await self._start(args, limit)
         async with aclosing(events):
             async for event in events:

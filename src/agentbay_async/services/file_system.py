@@ -36,11 +36,12 @@ from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._files import parsing
 from agentbay_async.services._files.chunking import escape_dash
 from agentbay_async.services._files.remote_io import RemoteFiles
+from agentbay_async.services._later import ClosingIterator
 
 if TYPE_CHECKING:
     import builtins
     import threading
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import timedelta
 
     from agentbay_async._api import Api
@@ -516,8 +517,10 @@ class AsyncFileSystem:
         store = await self._file_transfer().store()
         return None if store is None else store.path
 
-    def watch(self, path: str, *, interval: float = 0.5) -> AsyncIterator[FileChange]:
+    def watch(self, path: str, *, interval: float = 0.5) -> ClosingIterator[FileChange]:
         """Yield the changes below a directory, one by one, until the iteration ends.
+
+        As a context manager, the iterator ends with its block.
 
         The session pushes changes if it can, and after a lost connection again; otherwise it is
         polled. A new file is reported as a creation and a modification.
@@ -539,7 +542,9 @@ class AsyncFileSystem:
         from agentbay_async.services._file_changes import iter_changes
 
         seconds = _check.seconds(interval, "interval")
-        changes = iter_changes(self._api, self._session_id, _check.text(path, "path"), seconds)
+        changes = ClosingIterator(
+            iter_changes(self._api, self._session_id, _check.text(path, "path"), seconds)
+        )
         return self._api.access.hold(changes, self._session_id)
 
     def watch_directory(
