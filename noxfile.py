@@ -47,7 +47,9 @@ TEST_IMAGES = ("browser_latest", "linux_latest")
 
 #: The frameworks that agentbay_integrations has adapters for, and what the judge of each needs
 #: besides. The framework itself is the extra of this name.
-INTEGRATIONS: dict[str, tuple[str, ...]] = {}
+INTEGRATIONS: dict[str, tuple[str, ...]] = {
+    "pydantic_ai": (),
+}
 #: Warnings of frameworks about themselves, which the suite would take for failures.
 FOREIGN_WARNINGS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING
 
 import anyio
@@ -14,10 +13,12 @@ import attrs
 from agentbay_async.session_params import DEFAULT_LIFETIME, CreateSessionParams
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     import agentbay
     from agentbay_async import AsyncAgentBay, AsyncSession
 
-__all__ = ["BlockingSessionOwner", "SessionOwner", "session_params"]
+__all__ = ["BlockingSessionOwner", "SessionOwner", "session_params", "uninterrupted"]
 
 
 def session_params(
@@ -41,12 +42,25 @@ def session_params(
     return changed
 
 
+async def uninterrupted(work: Awaitable[None]) -> None:
+    """Await work that a cancel must not stop; the cancel is raised when it is done."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # anyio would cancel again and again.
+        with anyio.CancelScope(shield=True):
+            await task
+        raise
+
+
 class SessionOwner:
     """The session of one adapter.
 
     Args:
         framework: The name of the framework's package, for labels.
         session: A session of the caller. It is used, and never deleted here.
+        session_id: The same by its id; it is looked up on the first use.
         bay: The client that makes a session if none is handed in. Default: one with the settings of
             the environment, which is closed with the session.
         params: The parameters of the session that is made.
@@ -61,21 +75,25 @@ class SessionOwner:
         framework: str,
         *,
         session: AsyncSession | None = None,
+        session_id: str | None = None,
         bay: AsyncAgentBay | None = None,
         params: CreateSessionParams | None = None,
         run: str | None = None,
     ) -> None:
         self.session = session
+        self._session_id = session_id
         self._bay = bay
         self._params = session_params(framework, params, run)
-        self._made: AsyncExitStack | None = None
-        self._lock = asyncio.Lock()
+        self._own_bay: AsyncAgentBay | None = None
+        self._is_ours = False
+        # Not asyncio's, which belongs to one event loop: a program may run several, one by one.
+        self._lock = anyio.Lock()
 
     async def get(self) -> AsyncSession:
-        """Return the session; the first call makes it.
+        """Return the session; the first call makes it, or looks it up.
 
         Raises:
-            AgentBayError: It could not be created.
+            AgentBayError: It could not be created, or is gone.
         """
         async with self._lock:
             if self.session is None:
@@ -83,14 +101,15 @@ class SessionOwner:
             return self.session
 
     async def _make(self) -> AsyncSession:
-        from agentbay_async import AsyncAgentBay
+        bay = self._bay or self._own_bay
+        if bay is None:
+            from agentbay_async import AsyncAgentBay
 
-        async with AsyncExitStack() as made:
-            bay = self._bay
-            if bay is None:
-                bay = await made.enter_async_context(AsyncAgentBay())
-            session = await made.enter_async_context(bay.session(self._params))
-            self._made = made.pop_all()
+            bay = self._own_bay = AsyncAgentBay()
+        if self._session_id is not None:
+            return (await bay.get(self._session_id)).unwrap()
+        session = (await bay.create(self._params)).unwrap()
+        self._is_ours = True
         return session
 
     async def close(self) -> None:
@@ -101,22 +120,19 @@ class SessionOwner:
         Raises:
             AgentBayError: The session could not be deleted.
         """
-        closing = asyncio.ensure_future(self._close())
-        try:
-            await asyncio.shield(closing)
-        except asyncio.CancelledError:
-            # anyio would cancel again and again.
-            with anyio.CancelScope(shield=True):
-                await closing
-            raise
+        await uninterrupted(self._close())
 
     async def _close(self) -> None:
         # A create that is under way ends first, so that its session is found.
         async with self._lock:
-            made, self._made = self._made, None
-            if made is not None:
-                self.session = None
-                await made.aclose()
+            bay, self._own_bay = self._own_bay, None
+            try:
+                if self.session is not None and self._is_ours:
+                    (await self.session.delete()).unwrap()
+                    self.session, self._is_ours = None, False
+            finally:
+                if bay is not None:
+                    await bay.aclose()
 
 
 class BlockingSessionOwner:
@@ -145,7 +161,8 @@ class BlockingSessionOwner:
         self.session = session
         self._bay = bay
         self._params = session_params(framework, params, run)
-        self._made: ExitStack | None = None
+        self._own_bay: agentbay.AgentBay | None = None
+        self._is_ours = False
         self._lock = threading.Lock()
 
     def get(self) -> agentbay.Session:
@@ -160,14 +177,13 @@ class BlockingSessionOwner:
             return self.session
 
     def _make(self) -> agentbay.Session:
-        from agentbay import AgentBay
+        bay = self._bay or self._own_bay
+        if bay is None:
+            from agentbay import AgentBay
 
-        with ExitStack() as made:
-            bay = self._bay
-            if bay is None:
-                bay = made.enter_context(AgentBay())
-            session = made.enter_context(bay.session(self._params))
-            self._made = made.pop_all()
+            bay = self._own_bay = AgentBay()
+        session = bay.create(self._params).unwrap()
+        self._is_ours = True
         return session
 
     def close(self) -> None:
@@ -177,7 +193,11 @@ class BlockingSessionOwner:
             AgentBayError: The session could not be deleted.
         """
         with self._lock:
-            made, self._made = self._made, None
-            if made is not None:
-                self.session = None
-                made.close()
+            bay, self._own_bay = self._own_bay, None
+            try:
+                if self.session is not None and self._is_ours:
+                    self.session.delete().unwrap()
+                    self.session, self._is_ours = None, False
+            finally:
+                if bay is not None:
+                    bay.close()

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: The module of each framework whose judge has a directory here.
-FRAMEWORKS: dict[str, str] = {}
+FRAMEWORKS = {
+    "pydantic_ai": "pydantic_ai.workspaces",
+}
 
 _PAGE = Path(__file__).parents[2] / "docs" / "integrations.md"
 _LONGEST_PROGRAM = 40
