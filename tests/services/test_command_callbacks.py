@@ -204,6 +204,15 @@ async def test_a_session_without_a_websocket_passes_the_output_on_at_the_end(
     assert (result.exit_code, got) == (1, ["out", "err"])
 
 
+async def test_a_session_has_no_root(linked: AsyncSession, machine: Machine) -> None:
+    """The error says where what needs root belongs, before anything is sent."""
+    for call in (linked.command.run, linked.command.start):
+        with pytest.raises(InvalidArgumentError, match="one user, and no root") as raised:
+            await call("apt-get install -y jq", user="root")
+        assert "image" in raised.value.hint
+    assert (machine.calls, machine.connections) == ([], [])
+
+
 async def test_too_much_output_ends_the_command(
     real: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ class Command(_facade.Facade[AsyncCommand]):
         *,
         timeout: float | timedelta | None = None,
         check: bool = False,
+        user: str | None = None,
         on_stdout: Callable[[str], None] | None = None,
         on_stderr: Callable[[str], None] | None = None,
     ) -> CommandResult:
@@ -62,14 +63,15 @@ class Command(_facade.Facade[AsyncCommand]):
             envs: Variables to add to its environment.
             timeout: Time limit in seconds or as a timedelta. Default 50 seconds.
             check: Raise if the exit code is not 0.
+            user: ``None``, the user of the session: there is no other, and no root.
             on_stdout: Called with each chunk of standard output.
             on_stderr: Called with each chunk of standard error.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `command` is blank, both timeouts are given, or the limit is above
-                50 seconds, there is no callback, and the session has no address of its own: the
-                service ends a request after 60 seconds. :meth:`start` has no limit.
+            InvalidArgumentError: `command` is blank, a `user` or both timeouts are given, or the
+                limit is above 50 seconds, there is no callback, and the session has no address of
+                its own: the service ends a request after 60 seconds. :meth:`start` has no limit.
             CommandError: With `check`, the command failed.
 
         Example:
@@ -86,6 +88,7 @@ class Command(_facade.Facade[AsyncCommand]):
                 envs,
                 timeout=timeout,
                 check=check,
+                user=user,
                 on_stdout=None
                 if on_stdout is None
                 else _facade.in_worker(on_stdout, on_stdout, "on_stdout"),
@@ -101,6 +104,7 @@ class Command(_facade.Facade[AsyncCommand]):
         cwd: str | None = None,
         envs: Mapping[str, str] | None = None,
         *,
+        user: str | None = None,
         on_stdout: Callable[[bytes], None] | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
     ) -> Process:
@@ -116,6 +120,7 @@ class Command(_facade.Facade[AsyncCommand]):
             command: Lines for ``sh``, at most 128 KiB.
             cwd: The working directory; by default the home directory.
             envs: Variables to add to its environment.
+            user: ``None``, the user of the session: there is no other, and no root.
             on_stdout: Called with each chunk of output. Without it, iterate over the process.
             on_stderr: Called with each chunk of standard error. Without it, and in a session
                 without ``mkfifo``, standard error comes with standard output, in the order of
@@ -123,7 +128,7 @@ class Command(_facade.Facade[AsyncCommand]):
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `command` is blank or too long.
+            InvalidArgumentError: `command` is blank or too long, or a `user` is given.
             AgentBayError: The session did not start it.
 
         Example:
@@ -139,6 +144,7 @@ class Command(_facade.Facade[AsyncCommand]):
                     command,
                     cwd,
                     envs,
+                    user=user,
                     on_stdout=None
                     if on_stdout is None
                     else _facade.in_worker(on_stdout, on_stdout, "on_stdout"),

@@ -54,6 +54,7 @@ class AsyncCommand:
         *,
         timeout: float | timedelta | None = None,
         check: bool = False,
+        user: str | None = None,
         on_stdout: Callable[[str], Awaitable[None] | None] | None = None,
         on_stderr: Callable[[str], Awaitable[None] | None] | None = None,
     ) -> CommandResult:
@@ -76,14 +77,15 @@ class AsyncCommand:
             envs: Variables to add to its environment.
             timeout: Time limit in seconds or as a timedelta. Default 50 seconds.
             check: Raise if the exit code is not 0.
+            user: ``None``, the user of the session: there is no other, and no root.
             on_stdout: Called with each chunk of standard output.
             on_stderr: Called with each chunk of standard error.
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `command` is blank, both timeouts are given, or the limit is above
-                50 seconds, there is no callback, and the session has no address of its own: the
-                service ends a request after 60 seconds. :meth:`start` has no limit.
+            InvalidArgumentError: `command` is blank, a `user` or both timeouts are given, or the
+                limit is above 50 seconds, there is no callback, and the session has no address of
+                its own: the service ends a request after 60 seconds. :meth:`start` has no limit.
             CommandError: With `check`, the command failed.
 
         Example:
@@ -92,6 +94,7 @@ class AsyncCommand:
                 result = await session.command.run("ls -l", cwd="/tmp")
                 print(result.exit_code, result.stdout)
         """
+        _check_user(user)
         given = None if timeout_ms == _DEFAULT_MS else timeout_ms
         limit = time_limit(given, timeout, _DEFAULT_TIMEOUT)
         line = _check.text(command, "command")
@@ -112,6 +115,7 @@ class AsyncCommand:
         cwd: str | None = None,
         envs: Mapping[str, str] | None = None,
         *,
+        user: str | None = None,
         on_stdout: Callable[[bytes], Awaitable[None] | None] | None = None,
         on_stderr: Callable[[bytes], Awaitable[None] | None] | None = None,
     ) -> AsyncProcess:
@@ -127,6 +131,7 @@ class AsyncCommand:
             command: Lines for ``sh``, at most 128 KiB.
             cwd: The working directory; by default the home directory.
             envs: Variables to add to its environment.
+            user: ``None``, the user of the session: there is no other, and no root.
             on_stdout: Called with each chunk of output. Without it, iterate over the process.
             on_stderr: Called with each chunk of standard error. Without it, and in a session
                 without ``mkfifo``, standard error comes with standard output, in the order of
@@ -134,7 +139,7 @@ class AsyncCommand:
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `command` is blank or too long.
+            InvalidArgumentError: `command` is blank or too long, or a `user` is given.
             AgentBayError: The session did not start it.
 
         Example:
@@ -146,6 +151,7 @@ class AsyncCommand:
         # Imported here and below, so that programs without processes do not load terminals.
         from agentbay_async.services.process import start_process
 
+        _check_user(user)
         line = _short(_check.text(command, "command"))
         directory = None if cwd is None else _check.text(cwd, "cwd")
         variables = _check.variables(envs or {})
@@ -214,6 +220,15 @@ class AsyncCommand:
     # Names of the official client, from scripts/official_names.toml.
     run = execute_command
     exec = execute_command
+
+
+def _check_user(user: object) -> None:
+    """Refuse a user, which many sandboxes take; the reasons are in decision 101."""
+    if user is not None:
+        raise InvalidArgumentError(
+            f"user must be None, not {user!r:.100}: a session has one user, and no root",
+            hint="What needs root, such as installing packages, belongs into an image",
+        )
 
 
 def _short(command: str) -> str:
