@@ -43,6 +43,7 @@ _MODULES = {
     "cp": "files",
     "watch": "files",
     "code": "code",
+    "logs": "logs",
     "port": "ports",
     "open": "ports",
     "context": "contexts",

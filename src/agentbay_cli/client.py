@@ -8,27 +8,39 @@ runs.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
 
 from agentbay_cli.output import printable
 
 # The library is imported when a client is made: help and mistakes need none of it.
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from agentbay import AgentBay, Session
 
-__all__ = ["connect", "deleted_on_error", "explain", "find_session"]
+__all__ = ["connect", "control_of", "deleted_on_error", "explain", "find_session", "tls_of"]
+
+_ANSWER_WITHIN = 30.0
 
 
-def connect(endpoint: str | None, *, may_start: bool = True, **settings: Any) -> AgentBay:
+def connect(
+    endpoint: str | None,
+    *,
+    may_start: bool = True,
+    allow_hosts: Sequence[str] = (),
+    **settings: Any,
+) -> AgentBay:
     """Return a client of the configured service; use it as a context manager.
 
     Args:
         endpoint: The service; None takes the configured one.
         may_start: Whether to start the local service if that is meant and does not run.
+        allow_hosts: Hosts that the sessions of the command may reach. A service that runs has its
+            own, so this takes one in this process.
         settings: Fields of :class:`agentbay.Config`.
 
     Raises:
@@ -42,6 +54,12 @@ def connect(endpoint: str | None, *, may_start: bool = True, **settings: Any) ->
     found = resolve(endpoint=endpoint)
     from agentbay import AgentBay, Config, ConfigurationError
 
+    if allow_hosts:
+        from agentbay_async import LocalOptions
+
+        # Also for another service, which the client refuses.
+        options = LocalOptions(allow_hosts=allow_hosts)
+        return AgentBay(cfg=Config(**settings), endpoint=endpoint, local=options)
     if found.endpoint != LOCAL:
         return AgentBay(cfg=Config(**settings), endpoint=endpoint)
     try:
@@ -73,6 +91,37 @@ def _local_service(*, may_start: bool) -> tuple[str, str, ssl.SSLContext | None]
     bundle = running.ca_bundle
     context = ssl.create_default_context(cafile=bundle) if bundle else None
     return running.api_key, variables["AGENTBAY_ENDPOINT"] or "", context
+
+
+def tls_of(endpoint: str | None) -> ssl.SSLContext | None:
+    """Return the TLS settings of the service that `connect` would use; None is the system's."""
+    from agentbay_async.config import LOCAL, resolve
+
+    found = resolve(endpoint=endpoint)
+    return _local_service(may_start=True)[2] if found.endpoint == LOCAL else found.ssl_context
+
+
+def control_of(endpoint: str | None) -> Callable[..., Any] | None:
+    """Return a function that asks the local service; None if another service is meant."""
+    from agentbay_async.config import LOCAL, resolve
+
+    found = resolve(endpoint=endpoint)
+    key, url, context = found.api_key, found.endpoint, found.ssl_context
+    if url == LOCAL:
+        key, url, context = _local_service(may_start=True)
+    elif urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost"):
+        return None
+
+    from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
+
+    def ask(name: str, **query: object) -> Any:
+        address = f"{url}/_control/{name}?{urlencode(query)}"
+        request = Request(address, headers={"Authorization": f"Bearer {key}"})  # noqa: S310  # HTTP
+        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
+        with opener.open(request, timeout=_ANSWER_WITHIN) as answer:
+            return json.load(answer)
+
+    return ask
 
 
 def find_session(bay: AgentBay, session_id: str) -> Session:

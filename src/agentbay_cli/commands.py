@@ -10,8 +10,8 @@ import typer
 from agentbay_cli import options
 from agentbay_cli.client import connect, find_session
 from agentbay_cli.options import Cwd, Endpoint, Envs, Labels, SessionId, Timeout
-from agentbay_cli.output import print_message
-from agentbay_cli.program import Program, end_quietly, run_program, scratch_path
+from agentbay_cli.output import print_line, print_message
+from agentbay_cli.program import Program, end_quietly, run_program, scratch_path, start_program
 from agentbay_cli.sessions import Volumes, make_params, parse_create
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ __all__ = ["register"]
 # Options end at the first argument, as those of docker do: the rest belongs to the program.
 _SETTINGS = {"allow_interspersed_args": False}
 
+_HOSTS_ALONE = (
+    "--allow-host takes a service of this command alone, without contexts and kept sessions; "
+    "for those run: agentbay local start --allow-host HOST"
+)
 _DETACH = "ctrl-p,ctrl-q"
 _NO_TERMINAL = "this is no terminal; to run a program without one, use: agentbay exec ID -- PROGRAM"
 
@@ -33,6 +37,14 @@ DetachKeys = Annotated[
     str,
     typer.Option(
         "--detach-keys", metavar="KEYS", help="The keys that leave a terminal without ending it."
+    ),
+]
+AllowHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="HOST",
+        help="A host that the program may reach, with a local service of this command alone.",
     ),
 ]
 Words = Annotated[
@@ -62,6 +74,7 @@ def run(
     timeout: Timeout = None,
     interactive: Interactive = False,
     is_tty: Tty = False,
+    allow_hosts: AllowHosts = None,
     remove: Annotated[
         bool, typer.Option("--rm/--keep", help="Delete the session afterwards, or keep it.")
     ] = True,
@@ -74,8 +87,10 @@ def run(
     image, words = _image_and_words(words or [], context.obj, is_needed=not is_tty)
     program = _program(words, envs, cwd, timeout, interactive=interactive, is_tty=is_tty)
     given = parse_create(image, labels, volumes)
+    if allow_hosts and (volumes or not remove):
+        raise options.usage_error(_HOSTS_ALONE)
     # A kept session outlives this process: `agentbay reap` must not take it for one left behind.
-    with connect(endpoint, ledger=None if remove else False) as bay:
+    with connect(endpoint, ledger=None if remove else False, allow_hosts=allow_hosts or ()) as bay:
         params = make_params(bay, given)
         if not remove:
             session = bay.create(params).unwrap()
@@ -94,12 +109,23 @@ def execute(
     timeout: Timeout = None,
     interactive: Interactive = False,
     is_tty: Tty = False,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach", "-d", help="Leave it in the background, and print the id for agentbay logs."
+        ),
+    ] = False,
     endpoint: Endpoint = None,
 ) -> int:
     """Run a program in a session. The exit code is that of the program."""
     words = _one_program(words or [], context.obj)
+    if detach and (interactive or is_tty or timeout is not None):
+        raise options.usage_error("a program in the background takes no -i, -t and --timeout")
     program = _program(words, envs, cwd, timeout, interactive=interactive, is_tty=is_tty)
     with connect(endpoint) as bay:
+        if detach:
+            print_line(start_program(find_session(bay, session_id), program).process_id)
+            return 0
         return _run(find_session(bay, session_id), program, is_tty=is_tty)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentbay_async import AsyncAgentBay, ConfigurationError
+from agentbay_async import AsyncAgentBay, ConfigurationError, LocalOptions
 
 if TYPE_CHECKING:
     from agentbay_mcp import McpOptions
@@ -36,6 +36,12 @@ def serve(
     files: Annotated[
         Path | None, typer.Option(help="The directory for the tools upload and download.")
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A host that sessions may reach, with --endpoint local; may be repeated."
+        ),
+    ] = None,
     endpoint: Annotated[
         str | None, typer.Option(help='The service, or "local" for one in this process.')
     ] = None,
@@ -52,15 +58,18 @@ def serve(
             hint="Install it with: pip install 'agentbay-async[mcp]'",
         ) from error
     options = McpOptions(image or [], max_sessions, idle_minutes, keep, files)
-    asyncio.run(_serve(options, endpoint, (host, port) if http else None))
+    # Also for another service, which the client refuses.
+    local = LocalOptions(allow_hosts=allow_host) if allow_host else None
+    bay = AsyncAgentBay(endpoint=endpoint, local=local)
+    asyncio.run(_serve(bay, options, (host, port) if http else None))
 
 
 async def _serve(
-    options: McpOptions, endpoint: str | None, address: tuple[str, int] | None
+    client: AsyncAgentBay, options: McpOptions, address: tuple[str, int] | None
 ) -> None:
     from agentbay_mcp import make_server
 
-    async with AsyncAgentBay(endpoint=endpoint) as bay:
+    async with client as bay:
         server = make_server(bay, options)
         if address is None:
             await server.run_stdio_async()

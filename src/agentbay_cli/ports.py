@@ -1,14 +1,15 @@
 """``agentbay port`` and ``agentbay open``: links to a port of a session, and to its page."""
 
 # Without `from __future__ import annotations`: typer reads the annotations at run time.
+import asyncio
 import sys
 import webbrowser
 from typing import Annotated
 
 import typer
 
-from agentbay_cli.client import connect, find_session
-from agentbay_cli.options import Endpoint, Json, SessionId
+from agentbay_cli.client import connect, find_session, tls_of
+from agentbay_cli.options import Endpoint, Json, SessionId, usage_error
 from agentbay_cli.output import print_row
 
 __all__ = ["register"]
@@ -26,14 +27,37 @@ def port(
         int, typer.Argument(metavar="PORT", help="From 30100 to 30199.", min=30100, max=30199)
     ],
     websocket: Annotated[bool, typer.Option("--websocket", help="A link for a WebSocket.")] = False,
+    local: Annotated[
+        int | None,
+        typer.Option(
+            "--local",
+            metavar="PORT",
+            help="Forward this port of 127.0.0.1 until Ctrl-C; 0 takes a free one.",
+            min=0,
+            max=65535,
+        ),
+    ] = None,
     endpoint: Endpoint = None,
     as_json: Json = False,
 ) -> int:
-    """Print a URL that leads to a port of a session. Who has it may use it: keep it secret."""
+    """Print a URL that leads to a port of a session. Who has it may use it: keep it secret.
+
+    With --local, the URL is one of this machine, for HTTP and WebSockets.
+    """
+    if websocket and local is not None:
+        raise usage_error("--local takes HTTP and WebSockets; leave --websocket out")
     with connect(endpoint) as bay:
         link = find_session(bay, session_id).get_link("wss" if websocket else "https", number)
         url = link.unwrap()
-    print_row(("url",), (url,), as_json=as_json)
+    if local is None:
+        print_row(("url",), (url,), as_json=as_json)
+        return 0
+    from agentbay_cli.forwarding import forward
+
+    def tell(port: int) -> None:
+        print_row(("url",), (f"http://127.0.0.1:{port}",), as_json=as_json)
+
+    asyncio.run(forward(url, local, tls_of(endpoint), tell))
     return 0
 
 

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from agentbay import Session
     from agentbay.services.process import Process
 
-__all__ = ["TIMED_OUT", "Limit", "Program", "killed_on_error", "run_program", "scratch_path"]
+__all__ = [
+    "TIMED_OUT",
+    "Limit",
+    "Program",
+    "killed_on_error",
+    "run_program",
+    "scratch_path",
+    "start_program",
+]
 
 TIMED_OUT = 124
 """The exit code of a program that ran out of time, as that of ``timeout``."""
@@ -57,9 +65,8 @@ def run_program(session: Session, program: Program) -> int:
     Raises:
         AgentBayError: The program did not start, or the connection is lost.
     """
-    line = _with_input(session, program)
     on_stderr = None if _have_one_target() else _write_error
-    process = session.command.start(line, program.cwd, program.envs, on_stderr=on_stderr)
+    process = start_program(session, program, on_stderr)
     with killed_on_error(process), Limit(process, program.timeout) as limit:
         for chunk in process:
             write_bytes(chunk, sys.stdout)
@@ -68,6 +75,14 @@ def run_program(session: Session, program: Program) -> int:
         print_message(f"agentbay: the program ran longer than {program.timeout:g} s and was killed")
         return TIMED_OUT
     return code
+
+
+def start_program(
+    session: Session, program: Program, on_stderr: Callable[[bytes], None] | None = None
+) -> Process:
+    """Start a program in the background of a session."""
+    line = _with_input(session, program)
+    return session.command.start(line, program.cwd, program.envs, on_stderr=on_stderr)
 
 
 def _have_one_target() -> bool:

@@ -21,7 +21,7 @@ from agentbay_cli.output import (
 )
 
 if TYPE_CHECKING:
-    from agentbay import AgentBay, CreateSessionParams, Session
+    from agentbay import AgentBay, AgentBayError, CreateSessionParams, Session
 
 __all__ = [
     "Idle",
@@ -68,6 +68,7 @@ Interval = Annotated[
 ]
 _COLUMNS = ("id", "status", "image")
 _MINUTE = 60
+_PAUSED = ("PAUSED", "PAUSING", "RESUMING")
 # Seconds between two looks, and until a session has changed its state.
 _INTERVAL = 2.0
 _CHANGE_LIMIT = 600.0
@@ -239,6 +240,9 @@ def rm(
     labels: Labels = None,
     every: Annotated[bool, typer.Option("--all", help="Delete every session.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Resume paused sessions first, to delete them.")
+    ] = False,
     sync: Annotated[
         bool, typer.Option("--sync", help="First save the files of the contexts.")
     ] = False,
@@ -253,8 +257,7 @@ def rm(
         targets = list(ids) if ids else [one.session_id for one in bay.list(wanted)]
         if every and not yes:
             options.confirm(f"Delete all {len(targets)} sessions?")
-        result = bay.delete_many(targets, sync_context=sync).run()
-        failures = result.failures
+        failures = _delete(bay, targets, sync=sync, force=force)
         deleted = [one for index, one in enumerate(targets) if index not in failures]
     if as_json:
         print_rows(("id",), [(one,) for one in deleted], as_json=True)
@@ -264,6 +267,39 @@ def rm(
     for index, error in failures.items():
         print_message(f"{targets[index]} could not be deleted: {explain(error)}")
     return 1 if failures else 0
+
+
+def _delete(
+    bay: "AgentBay", targets: Sequence[str], *, sync: bool, force: bool
+) -> dict[int, "AgentBayError"]:
+    """Delete sessions, and return the errors by the places of those that failed."""
+    failures = dict(bay.delete_many(targets, sync_context=sync).run().failures)
+    for index, error in list(failures.items()):
+        if not _is_paused(bay, targets[index], error):
+            continue
+        # The service does not delete what is paused.
+        if not force:
+            error.hint = "Resume it, or give --force"
+        elif (last := _resume_and_delete(bay, targets[index], sync=sync)) is None:
+            del failures[index]
+        else:
+            failures[index] = last
+    return failures
+
+
+def _is_paused(bay: "AgentBay", session_id: str, error: "AgentBayError") -> bool:
+    from agentbay import APIError
+
+    if not isinstance(error, APIError):
+        return False
+    found = bay.get(session_id)
+    return found.success and found.session.get_status().unwrap() in _PAUSED
+
+
+def _resume_and_delete(bay: "AgentBay", session_id: str, *, sync: bool) -> "AgentBayError | None":
+    session = bay.get(session_id).unwrap()
+    resumed = session.resume(_CHANGE_LIMIT)
+    return resumed.error or session.delete(sync_context=sync).error
 
 
 def pause(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import io
 import os
 import signal
+import socketserver
 import subprocess
 import sys
 import threading
@@ -224,3 +226,21 @@ def test_the_installed_script_works(user: LocalService) -> None:
         check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
+
+
+def test_a_program_reaches_a_host_that_is_allowed_to_it(
+    agentbay: Run, user: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service of this command alone runs it, because the one that runs has its own hosts."""
+    if not user.isolation.available:
+        pytest.skip(user.isolation.reason)
+    monkeypatch.setenv("AGENTBAY_ENDPOINT", "local")
+    with socketserver.TCPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_address[1]}"
+        # Addresses of the loopback take no proxy otherwise.
+        words = ["env", "no_proxy=", "NO_PROXY=", "curl", "-sS", f"http://{host}/"]
+        done = agentbay("run", "--allow-host", host, "--", *words)
+        server.shutdown()
+    assert (done.code, "Directory listing" in done.out) == (0, True), done.err
+    assert not user.living()

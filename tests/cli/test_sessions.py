@@ -146,6 +146,20 @@ def test_what_could_not_be_deleted_is_named(agentbay: Run, user: LocalService) -
     assert "It is stuck." in done.err
 
 
+def test_a_paused_session_is_deleted_by_force(agentbay: Run, user: LocalService) -> None:
+    """The service refuses it; the error says so."""
+    ids = [agentbay("create").out.strip() for _ in range(2)]
+    agentbay("pause", ids[0])
+    done = agentbay("rm", *ids)
+    assert (done.code, done.out, "--force" in done.err) == (1, f"{ids[1]}\n", True)
+    assert list(user.living()) == [ids[0]]
+    user.faults.add(Fail("Session.Stuck", 400, "It is stuck."), "ResumeSessionAsync", nth=1)
+    done = agentbay("rm", "-f", ids[0])
+    assert (done.code, "It is stuck." in done.err) == (1, True)
+    assert agentbay("rm", "-f", ids[0]).out == f"{ids[0]}\n"
+    assert not user.living()
+
+
 def test_all_are_deleted_only_after_a_yes(
     agentbay: Run, user: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

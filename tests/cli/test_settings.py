@@ -86,6 +86,20 @@ def test_a_shell_can_complete_commands(
     assert "context" in agentbay().out
 
 
+def test_bash_completes_with_the_script(user: LocalService) -> None:
+    """As a person presses the key."""
+    line = (
+        "source <(agentbay completion bash); COMP_WORDS=(agentbay context pu); COMP_CWORD=2; "
+        "$(complete -p agentbay | sed 's/.*-F \\([^ ]*\\).*/\\1/') agentbay; echo ${COMPREPLY[@]}"
+    )
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", line], env={**os.environ, "PATH": path}, capture_output=True, text=True,
+        timeout=LIMIT, check=False,
+    )  # fmt: skip
+    assert (done.stdout.split(), done.stderr) == (["push", "pull"], "")
+
+
 @pytest.mark.parametrize("command", ["exec", "rm", "shell"])
 def test_a_shell_can_complete_the_ids_of_sessions(
     agentbay: Run, command: str, monkeypatch: pytest.MonkeyPatch

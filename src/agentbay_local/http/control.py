@@ -6,6 +6,7 @@ POST     ``/_control/faults``          add a rule, or a list of them; returns al
 DELETE   ``/_control/faults``          remove all rules
 GET      ``/_control/journal``         JSON lines; ``?action=`` and ``?ok=true`` select
 DELETE   ``/_control/journal``         remove all entries
+GET      ``/_control/calls``           the newest calls; ``?session=`` selects, ``?after=`` goes on
 POST     ``/_control/clock``           ``{"advance": 60}``, for a `ManualClock`
 POST     ``/_control/transitions``     ``{"pause": "manual", "delete": 30, "clear": "immediate"}``
 POST     ``/_control/finish``          ``{"kind": "pause"}``: finish transitions under way
@@ -25,6 +26,7 @@ import attrs
 from aiohttp import web
 
 from agentbay_async._protocol import error_codes
+from agentbay_local.dashboard.calls import calls_after
 from agentbay_local.http.bodies import read_body
 from agentbay_local.http.connections import trust
 from agentbay_local.http.error_responses import error_response
@@ -51,6 +53,7 @@ def add(app: web.Application, state: ServiceState, api_key: str) -> None:
         ("DELETE", "faults", control.clear_faults),
         ("GET", "journal", control.journal),
         ("DELETE", "journal", control.clear_journal),
+        ("GET", "calls", control.calls),
         ("POST", "clock", control.advance),
         ("POST", "transitions", control.transitions),
         ("POST", "finish", control.finish),
@@ -99,6 +102,13 @@ class _Control:
         text = "".join(f"{entry.as_json()}\n" for entry in entries)
         headers = {"X-Dropped": str(self.instruments.journal.dropped)}
         return web.Response(text=text, content_type="application/x-ndjson", headers=headers)
+
+    async def calls(self, request: web.Request) -> web.StreamResponse:
+        after = request.query.get("after", "0")
+        if not (after.isascii() and after.isdigit()):
+            raise invalid("after", "must be the next of an earlier answer.")
+        session_id = request.query.get("session")
+        return web.json_response(calls_after(self.instruments.journal, int(after), session_id))
 
     async def clear_journal(self, _request: web.Request) -> web.StreamResponse:
         self.instruments.journal.clear()

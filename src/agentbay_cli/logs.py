@@ -1,0 +1,89 @@
+"""``agentbay logs``: the calls of a session, and the output of its background processes."""
+
+# Without `from __future__ import annotations`: typer reads the annotations at run time.
+import sys
+from collections.abc import Iterator
+from time import sleep
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentbay_cli import options
+from agentbay_cli.client import connect, control_of, find_session
+from agentbay_cli.options import Endpoint, Json, SessionId
+from agentbay_cli.output import print_message, print_row, write_bytes
+
+if TYPE_CHECKING:
+    from agentbay import Session
+
+__all__ = ["register"]
+
+_COLUMNS = ("time", "call", "outcome", "seconds")
+# Seconds between two looks.
+_INTERVAL = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("logs")(logs)
+
+
+def logs(
+    session_id: SessionId,
+    process: Annotated[
+        str | None,
+        typer.Option(
+            "--process", metavar="PROCESS", help="Show the output of this one, until its end."
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on, and show new calls.")
+    ] = False,
+    endpoint: Endpoint = None,
+    as_json: Json = False,
+) -> int:
+    """Show the newest calls of a session, or the output of a process in its background.
+
+    Only the local service keeps calls; `agentbay exec -d` prints the ids of processes.
+    """
+    if process is not None and (follow or as_json):
+        raise options.usage_error("--process shows output as it comes; leave --follow, --json out")
+    with connect(endpoint) as bay:
+        if process is not None:
+            return _show_output(find_session(bay, session_id), process)
+        ask = control_of(endpoint)
+        if ask is None:
+            _tell_processes(find_session(bay, session_id))
+            raise options.usage_error(
+                "only the local service keeps calls; --process shows the output of a process"
+            )
+        find_session(bay, session_id)
+        for call in _calls(ask, session_id, follow=follow):
+            name = f"{call['action']} {call['name']}".rstrip()
+            row = call["time"], name, call["code"] or call["status"], call["seconds"]
+            print_row(_COLUMNS, row, as_json=as_json)
+    return 0
+
+
+def _calls(ask: Any, session_id: str, *, follow: bool) -> Iterator[dict[str, Any]]:
+    after = 0
+    while True:
+        found = ask("calls", session=session_id, after=after)
+        yield from found["calls"]
+        if not follow:
+            return
+        after = found["next"]
+        sleep(_INTERVAL)
+
+
+def _show_output(session: "Session", process_id: str) -> int:
+    process = session.command.attach(process_id)
+    for chunk in process:
+        write_bytes(chunk, sys.stdout)
+    return 0
+
+
+def _tell_processes(session: "Session") -> None:
+    found = [one.pty_session_id for one in session.pty.list()]
+    if found:
+        print_message(f"Processes and terminals: {' '.join(found)}")
