@@ -52,7 +52,7 @@ def port(
     if local is None:
         print_row(("url",), (url,), as_json=as_json)
         return 0
-    from agentbay_cli.forwarding import forward
+    from agentbay_cli.local_port import forward
 
     def tell(port: int) -> None:
         print_row(("url",), (f"http://127.0.0.1:{port}",), as_json=as_json)
