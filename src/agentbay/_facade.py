@@ -41,6 +41,8 @@ class Facade(Generic[A]):
         self._parts: dict[int, Facade[Any]] = {}
 
     def __repr__(self) -> str:
+        if type(self._aio).__repr__ is object.__repr__:
+            return f"{type(self).__name__}()"
         return repr(self._aio).replace(type(self._aio).__name__, type(self).__name__, 1)
 
     def __eq__(self, other: object) -> bool:

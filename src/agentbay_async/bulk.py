@@ -51,6 +51,11 @@ class AsyncBulkCreation(AwaitableCoroutine["BulkResult[AsyncSession]"]):
         self._run = run
         self._result: BulkResult[AsyncSession] | None = None
 
+    def __repr__(self) -> str:
+        size = self._run.size
+        shown = self._result or f"{'any number of' if size is None else size} inputs, not awaited"
+        return f"{type(self).__name__}({shown})"
+
     def __await__(self) -> Generator[Any, None, BulkResult[AsyncSession]]:
         return self.run().__await__()
 
@@ -108,6 +113,11 @@ class AsyncBulkDeletion(AwaitableCoroutine["BulkResult[str]"]):
         self._reporter = reporter
         self._started = False
         self._result: BulkResult[str] | None = None
+
+    def __repr__(self) -> str:
+        size = self._run.inputs.size
+        shown = self._result or f"{'any number of' if size is None else size} inputs, not awaited"
+        return f"{type(self).__name__}({shown})"
 
     def __await__(self) -> Generator[Any, None, BulkResult[str]]:
         return self.run().__await__()

@@ -47,6 +47,16 @@ class AsyncSessionListing(AwaitableCoroutine[SessionListResult[AsyncSession]]):
         self._query = query
         self._page = page
 
+    def __repr__(self) -> str:
+        asked = {
+            "labels": self._query.labels,
+            "page": self._page if self._page > 1 else None,
+            "status": self._query.status,
+            "image_id": self._query.image_id,
+        }
+        shown = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value)
+        return f"{type(self).__name__}({shown or 'all sessions'})"
+
     def __await__(self) -> Generator[Any, None, SessionListResult[AsyncSession]]:
         return self.first().__await__()
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 jupyter_client = pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
+nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kernels are interrupted otherwise")
 
@@ -110,3 +112,47 @@ def test_async_cells_and_blocking_ones_share_a_kernel(notebook: Notebook) -> Non
         print(session.delete().success)
     """
     assert notebook.run(dedent(code)) == (["True", "True"], [])
+
+
+_BLOCKING_CELLS = (
+    "bay.create_many(CreateSessionParams(), 2, progress=True).success",
+    "bay.list().first()",
+    "session.command.run('echo one; echo two')",
+    "session.code.run_code(\"from IPython.display import HTML; HTML('<b>1</b>')\")",
+    "bay.list(labels={'a': 'b'})",
+)
+_ASYNC_CELLS = (
+    "other = AsyncAgentBay(key, endpoint=endpoint)",
+    "await other.create_many(CreateSessionParams(), 2, progress=True)",
+    "await other.list()",
+    "found = (await other.get(session.session_id)).session; await found.command.run('echo one')",
+    "await other.aclose()",
+)
+
+
+@pytest.mark.slow
+def test_both_styles_show_tables_pictures_and_progress(service: LocalService) -> None:
+    """In the outputs of their cells, and without a line on stderr."""
+    start = _CLIENT.replace(
+        "bay.create()", "bay.create(CreateSessionParams(image_id='code_latest'))"
+    )
+    start = start.format(key=service.api_key, endpoint=service.endpoint)
+    imports = "from agentbay import CreateSessionParams; from agentbay_async import AsyncAgentBay\n"
+    book = nbformat.v4.new_notebook()
+    book.cells = [
+        nbformat.v4.new_code_cell(code)
+        for code in (imports + start, *_BLOCKING_CELLS, *_ASYNC_CELLS, "bay.close()")
+    ]
+    nbclient.NotebookClient(book, timeout=_LIMIT, kernel_name="python3").execute()
+    outputs = [one for cell in book.cells for one in cell.outputs]
+    assert not [one for one in outputs if one.output_type in ("stream", "error")]
+    plain, html = (
+        [one.data[kind] for one in outputs if kind in one.data]
+        for kind in ("text/plain", "text/html")
+    )
+    assert html.count("<b>1</b>") == 1
+    assert len([text for text in html if text.startswith('<progress value="2" max="2">')]) == 2
+    tables = [text for text in html if text.startswith("<table><caption>")]
+    assert [text.count("<tr>") - 1 for text in tables] == [3, -1, 5]
+    assert [text for text in plain if text.startswith("CommandResult(exit_code=0, stdout='one'")]
+    assert "SessionListing(labels={'a': 'b'})" in plain

@@ -203,6 +203,11 @@ class CreateMany:
         self._reporter = reporter
         self._started = False
 
+    @property
+    def size(self) -> int | None:
+        """The number of inputs, or ``None`` if unknown."""
+        return self._inputs.size
+
     def _start(self) -> CreateRun:
         if self._started:
             raise ClosedError("this run has already started", hint="Call create_many again")

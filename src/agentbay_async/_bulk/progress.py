@@ -1,4 +1,4 @@
-"""Progress reports of a bulk run: a callback, a bar on a terminal, or lines on stderr.
+"""Progress reports of a bulk run: a callback, a bar, in a notebook too, or lines on stderr.
 
 Nothing is written to stdout, which belongs to the program.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
+from html import escape
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isawaitable
@@ -30,6 +31,7 @@ O = TypeVar("O", covariant=True)  # noqa: E741  # the customary name of an outco
 # Seconds between two calls of a callback or two updates of a bar, and between two lines. A line
 # stays on the screen or in the log of a CI job, so it comes less often.
 _BAR_INTERVAL = 0.1
+_NOTEBOOK_INTERVAL = 0.5
 _LINE_INTERVAL = 5.0
 
 
@@ -122,8 +124,43 @@ class BarDisplay:
         self._bar.stop()
 
 
+class NotebookDisplay:
+    """A progress bar below the cell of a notebook, updated in place."""
+
+    interval = _NOTEBOOK_INTERVAL
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+        self._handle: Any = None
+
+    def show(self, progress: Progress) -> None:
+        """Update the bar."""
+        # A notebook has IPython; type checkers must not look for it.
+        html: Any = import_module("IPython.display")
+        text = f"{self._operation}: {progress}"
+        most = "" if progress.total is None else f' max="{progress.total}"'
+        bar = f'<progress value="{progress.done + progress.failed}"{most}></progress>'
+        shown = {"text/plain": text, "text/html": f"{bar} {escape(text)}"}
+        if self._handle is None:
+            self._handle = html.display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
+
+    def close(self) -> None:
+        """Do nothing: the last state stays below the cell."""
+
+
+def _is_notebook() -> bool:
+    """Return whether a kernel of Jupyter runs this process; whoever has none pays a look-up."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
 def choose_display(operation: str) -> ProgressDisplay:
-    """Return a bar if stderr is a terminal and rich is installed, and lines otherwise."""
+    """Return a bar in a notebook, or on a terminal if rich is installed, and lines otherwise."""
+    if _is_notebook():
+        return NotebookDisplay(operation)
     if sys.stderr is not None and sys.stderr.isatty() and find_spec("rich") is not None:
         return BarDisplay(operation)
     return LineDisplay(operation)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
+from agentbay_async.models._reprs import html_table
 from agentbay_async.models.results import Result
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 U = TypeVar("U")
+
+# The most reasons that a repr names.
+_SHOWN = 3
 
 
 @attrs.frozen(repr=False)
@@ -126,7 +130,26 @@ class BulkResult(Mapping[int, "S | AgentBayError"], Generic[S]):
 
     def __repr__(self) -> str:
         name = type(self).__name__
-        return f"{name}({self.done} done, {self.failed} failed, {self.seconds:.3g} s)"
+        counts = f"{self.done} done, {self.failed} failed, {self.seconds:.3g} s"
+        reasons = "; ".join(f"{count} {reason}" for reason, count in self._reasons()[:_SHOWN])
+        return f"{name}({counts}{': ' * bool(reasons)}{reasons})"
+
+    def _reasons(self) -> list[tuple[str, int]]:
+        """Return the reasons of failures and their numbers, the most frequent first."""
+        errors = self.failures.values()
+        return Counter(f"{type(one).__name__}: {one.message:.80}" for one in errors).most_common()
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        yield "done", self.done
+        yield "failed", self.failed
+        yield "seconds", round(self.seconds, 3)
+        yield "reasons", dict(self._reasons()[:_SHOWN])
+
+    def _repr_html_(self) -> str:
+        """Return a table of the reasons of failures, for notebooks."""
+        caption = f"{self.done} done, {self.failed} failed, {self.seconds:.3g} s"
+        rows = [(count, reason) for reason, count in self._reasons()]
+        return html_table(caption, ("inputs", "reason"), rows)
 
     @property
     def success(self) -> bool:

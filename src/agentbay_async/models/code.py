@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from agentbay_async.errors import BadAnswerError, InvalidArgumentError
+from agentbay_async.models._reprs import first_line
 from agentbay_async.models.results import Result
 
 if TYPE_CHECKING:
@@ -217,6 +218,16 @@ class CodeResult(Result[CodeOutcome]):
     """
 
     __slots__ = ()
+
+    def _show_value(self) -> str:
+        formats = [format for output in self.results for format in output.formats()]
+        return f"{first_line(self.result)}, formats={formats}"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Return the main result by media types, or the output: notebooks show the best of it."""
+        bundles = [one._repr_mimebundle_() for one in self._main_first()] if self.success else []
+        text = self.result if self.success else repr(self)
+        return {"text/plain": text, **(bundles[0] if bundles else {})}
 
     @property
     def _outcome(self) -> CodeOutcome:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from agentbay_async.errors import CommandError
+from agentbay_async.models._reprs import first_line
 from agentbay_async.models.results import Result
 
 if TYPE_CHECKING:
@@ -60,6 +61,18 @@ class CommandResult(Result["CommandOutput"]):
                 error.truncated,
             )
         return cls(output, error, error.request_id)
+
+    def _show(self) -> str:
+        if self._value is None:
+            return super()._show()
+        out = self._value
+        flags = "".join(
+            f", {name}=True" for name in ("timed_out", "truncated") if getattr(out, name)
+        )
+        text = f"stdout={first_line(out.stdout)}"
+        if self.error is not None:
+            text = f"error={first_line(str(self.error))}"
+        return f"exit_code={out.exit_code}, {text}{flags}"
 
     @property
     def _outcome(self) -> CommandOutput:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 import attrs
 
 from agentbay_async.errors import AgentBayError, UsageError
+from agentbay_async.models._reprs import Text, html_table
 from agentbay_async.models.sessions import Reaping, SessionId, SessionPage
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ T = TypeVar("T")
 S = TypeVar("S")
 U = TypeVar("U")
 R = TypeVar("R", bound="Result[Any]")
+
+# The most items that a repr names.
+_SHOWN = 3
 
 
 @attrs.frozen(repr=False)
@@ -47,8 +51,18 @@ class Result(Generic[T]):
     request_id: str = ""
 
     def __repr__(self) -> str:
-        shown = repr(self._value) if self.error is None else f"error={self.error!r}"
-        return f"{type(self).__name__}({shown}, request_id={self.request_id!r})"
+        return f"{type(self).__name__}({self._show()}, request_id={self.request_id!r})"
+
+    def _show(self) -> str:
+        """Return what a repr says of the outcome."""
+        return self._show_value() if self.error is None else f"error={self.error!r}"
+
+    def _show_value(self) -> str:
+        return repr(self._value)
+
+    def __rich_repr__(self) -> Iterator[object]:
+        yield Text(self._show())
+        yield "request_id", self.request_id
 
     @classmethod
     def ok(cls: type[R], value: object = None, request_id: str = "") -> R:
@@ -126,6 +140,19 @@ class SessionListResult(Result[SessionPage[S]], Generic[S]):
     """One page of sessions. Iteration covers this page only."""
 
     __slots__ = ()
+
+    def _show_value(self) -> str:
+        shown = [one.session_id for one in cast("list[Any]", self.sessions)[:_SHOWN]]
+        more = ["..."] if len(self) > _SHOWN else []
+        return f"{len(self)} of {self.total_count} sessions: {', '.join(shown + more) or 'none'}"
+
+    def _repr_html_(self) -> str | None:
+        """Return a table, for notebooks."""
+        if self.error is not None:
+            return None
+        rows = [(one.session_id, one.status, one.image_id) for one in cast("Any", self.sessions)]
+        caption = f"{len(self)} of {self.total_count} sessions"
+        return html_table(caption, ("session", "status", "image"), rows)
 
     @property
     def sessions(self) -> list[S]:

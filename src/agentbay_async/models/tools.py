@@ -144,9 +144,8 @@ class LinkResult(Result[str]):
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        shown = "..." if self.error is None else f"error={self.error!r}"
-        return f"{type(self).__name__}({shown}, request_id={self.request_id!r})"
+    def _show_value(self) -> str:
+        return "..."
 
     @property
     def data(self) -> str:

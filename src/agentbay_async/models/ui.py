@@ -65,6 +65,13 @@ class Screenshot:
     width: int | None = None
     height: int | None = None
 
+    def _repr_png_(self) -> bytes | None:
+        """Return the picture for notebooks, if it is of this format; so does the next method."""
+        return self.data if self.mime_type == "image/png" else None
+
+    def _repr_jpeg_(self) -> bytes | None:
+        return self.data if self.mime_type == "image/jpeg" else None
+
 
 @attrs.frozen
 class Window:
@@ -210,6 +217,12 @@ class ScreenshotResult(Result["Screenshot"]):
     def width(self) -> int | None:
         """Width in pixels, or ``None`` if unknown."""
         return self.unwrap().width
+
+    def _repr_png_(self) -> bytes | None:
+        return None if self._value is None else self._value._repr_png_()
+
+    def _repr_jpeg_(self) -> bytes | None:
+        return None if self._value is None else self._value._repr_jpeg_()
 
     @property
     def height(self) -> int | None:

@@ -32,15 +32,15 @@ _PICTURE_FORMATS = {
 class UiTools:
     """Call the UI tools of one session, and parse their answers. All methods raise."""
 
-    __slots__ = ("_api", "_session_id")
+    __slots__ = ("_api", "session_id")
 
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
-        self._session_id = session_id
+        self.session_id = session_id
 
     async def call(self, tool: str, args: Mapping[str, Any]) -> McpToolResult:
         """Call a tool."""
-        return await call_tool(self._api, self._session_id, tool, args)
+        return await call_tool(self._api, self.session_id, tool, args)
 
     async def perform(self, tool: str, **args: Any) -> BoolResult:
         """Call a tool that only acts, and drop its answer."""

@@ -385,6 +385,9 @@ class AsyncAgent:
         self._find_session: Callable[[], AsyncSession]
         self._agents: dict[Callable[[Api, str], Any], Any] = {}
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

@@ -57,6 +57,9 @@ class AsyncBrowser:
         self._messages: BrowserMessages | None = None
         self._operator: AsyncBrowserOperator | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

@@ -40,6 +40,9 @@ class AsyncCommand:
         self._find_session: Callable[[], AsyncSession]
         self._pty: PtyClient | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

@@ -80,6 +80,9 @@ class AsyncComputer:
         self._find_session: Callable[[], AsyncSession]
         self._tools = UiTools(api, session_id)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._tools.session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

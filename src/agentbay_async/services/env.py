@@ -38,6 +38,9 @@ class AsyncEnv:
         self._session_id = session_id
         self._find_session: Callable[[], AsyncSession]
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

@@ -97,6 +97,9 @@ class AsyncFileSystem:
         self._tool_returns_diff = False
         self._has_find = True
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

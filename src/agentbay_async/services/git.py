@@ -63,6 +63,9 @@ class AsyncGit:
         self._find_session: Callable[[], AsyncSession]
         self._command = GitCommand(api, session_id)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._command.session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

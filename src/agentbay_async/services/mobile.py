@@ -65,6 +65,9 @@ class AsyncMobile:
         self._find_session: Callable[[], AsyncSession]
         self._tools = UiTools(api, session_id)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

@@ -42,6 +42,9 @@ class AsyncOss:
         service._use(api, session_id)
         return service
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

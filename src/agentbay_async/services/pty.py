@@ -42,6 +42,9 @@ class AsyncPty:
         self._find_session: Callable[[], AsyncSession]
         self._client = PtyClient(api, session_id)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(session {self._client.session_id!r})"
+
     @property
     def session(self) -> AsyncSession:
         """The session; another object for it if the program has dropped the first one."""

@@ -69,7 +69,7 @@ class PtyClient:
 
     def __init__(self, api: Api, session_id: str) -> None:
         self._api = api
-        self._session_id = session_id
+        self.session_id = session_id
         self._current: _Connection | None = None
 
     async def create(self, params: dict[str, Any], timeout: float = _ANSWER_TIMEOUT) -> Terminal:
@@ -103,9 +103,9 @@ class PtyClient:
 
     async def _connect(self) -> _Connection:
         # Another event loop, or a client that was closed and opened again, has another socket.
-        socket = await get_socket(self._api, self._session_id)
+        socket = await get_socket(self._api, self.session_id)
         if self._current is None or self._current.socket is not socket:
-            self._current = _Connection(socket, self._session_id)
+            self._current = _Connection(socket, self.session_id)
         return self._current
 
 
