@@ -266,6 +266,8 @@ def science(session: nox.Session) -> None:
 @nox.session
 def mcp(session: nox.Session) -> None:
     """Run the conformance suite of the Model Context Protocol against ``agentbay mcp``."""
+    if shutil.which("npm") is None:
+        session.skip("npm is not installed: it fetches the suite and the Node.js that runs it")
     install(session)
     directory = session.create_tmp()
     packages = ("node@22", "@modelcontextprotocol/conformance@0.1.16")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentbay_async import AsyncAgentBay, ConfigurationError, LocalOptions
+from agentbay_async import AsyncAgentBay, Budget, Config, ConfigurationError, LocalOptions
 
 if TYPE_CHECKING:
     from agentbay_mcp import McpOptions
@@ -42,6 +42,12 @@ def serve(
             help="A host that sessions may reach, with --endpoint local; may be repeated."
         ),
     ] = None,
+    budget_sessions: Annotated[
+        int | None, typer.Option(min=1, help="Sessions of this server in all.")
+    ] = None,
+    budget_hours: Annotated[
+        float | None, typer.Option(help="Hours of all sessions together; then none are created.")
+    ] = None,
     endpoint: Annotated[
         str | None, typer.Option(help='The service, or "local" for one in this process.')
     ] = None,
@@ -60,7 +66,9 @@ def serve(
     options = McpOptions(image or [], max_sessions, idle_minutes, keep, files)
     # Also for another service, which the client refuses.
     local = LocalOptions(allow_hosts=allow_host) if allow_host else None
-    bay = AsyncAgentBay(endpoint=endpoint, local=local)
+    is_limited = budget_sessions is not None or budget_hours is not None
+    config = Config(budget=Budget(budget_sessions, budget_hours)) if is_limited else None
+    bay = AsyncAgentBay(cfg=config, endpoint=endpoint, local=local)
     asyncio.run(_serve(bay, options, (host, port) if http else None))
 
 

@@ -9,6 +9,7 @@ from agentbay_async import ContextSync
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentbay_async import ContextChangesResult
     from agentbay_mcp.open_sessions import OpenSessions
 
 __all__ = ["ContextTools"]
@@ -28,13 +29,16 @@ class ContextTools:
 
     def tools(self) -> list[Callable[..., Any]]:
         """Return the functions to offer."""
-        return [
+        always: list[Callable[..., Any]] = [
             self.context_list,
             self.context_create,
             self.context_bind,
             self.context_save,
             self.context_files,
+            self.context_delete,
         ]
+        with_files = [self.context_push, self.context_pull]
+        return [*always, *(with_files if self._sessions.options.files is not None else [])]
 
     async def context_list(self) -> list[dict[str, Any]]:
         """List the contexts, which keep files for longer than a session; 500 at most."""
@@ -66,3 +70,34 @@ class ContextTools:
         """List the files of a context in a directory."""
         found = (await self._sessions.bay.context.list_files(context_id, path)).unwrap()
         return [{"path": one.file_path, "size": one.size} for one in found.entries]
+
+    async def context_delete(self, context_id: str) -> str:
+        """Delete a context, with all its files."""
+        (await self._sessions.bay.context.delete(context_id)).unwrap()
+        return f"{context_id} is deleted"
+
+    async def context_push(
+        self, context_id: str, local_path: str, folder: str = "/", dry_run: bool = False
+    ) -> list[dict[str, Any]]:
+        """Send what differs in a directory of the machine of this server to a folder of a context.
+
+        Returns what was changed, or with dry_run what would be.
+        """
+        source = self._sessions.options.place(local_path)
+        files = self._sessions.bay.context
+        return _steps(await files.push(context_id, source, folder=folder, dry_run=dry_run))
+
+    async def context_pull(
+        self, context_id: str, local_path: str, folder: str = "/", dry_run: bool = False
+    ) -> list[dict[str, Any]]:
+        """Fetch what differs in a folder of a context to a directory of the machine of this server.
+
+        Returns what was changed, or with dry_run what would be.
+        """
+        target = self._sessions.options.place(local_path)
+        files = self._sessions.bay.context
+        return _steps(await files.pull(context_id, target, folder=folder, dry_run=dry_run))
+
+
+def _steps(result: ContextChangesResult) -> list[dict[str, Any]]:
+    return [{"action": one.action, "path": one.path, "size": one.size} for one in result.unwrap()]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mcp.server.mcpserver.exceptions import ToolError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from agentbay_mcp.open_sessions import OpenSessions
 
@@ -74,24 +71,14 @@ class FileTools:
 
     async def upload(self, session_id: str, local_path: str, remote_path: str) -> str:
         """Copy a file of the machine of this server into the session."""
-        source = self._local(local_path)
+        source = self._sessions.options.place(local_path)
         files = self._sessions.get(session_id).file_system
         (await files.upload_file(str(source), remote_path)).unwrap()
         return f"copied {local_path} to {remote_path}"
 
     async def download(self, session_id: str, remote_path: str, local_path: str) -> str:
         """Copy a file of the session to the machine of this server."""
-        target = self._local(local_path)
+        target = self._sessions.options.place(local_path)
         files = self._sessions.get(session_id).file_system
         (await files.download_file(remote_path, str(target))).unwrap()
         return f"copied {remote_path} to {local_path}"
-
-    def _local(self, path: str) -> Path:
-        """Return a path of this machine, which must be below the allowed directory."""
-        allowed = self._sessions.options.files
-        if allowed is None:
-            raise ToolError("This server was started without --files, so it reads no local files")
-        resolved = (allowed / path).resolve()
-        if not resolved.is_relative_to(allowed):
-            raise ToolError(f"{path!r:.200} is outside of the directory that this server may use")
-        return resolved

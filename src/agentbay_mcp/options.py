@@ -59,3 +59,20 @@ class McpOptions:
     idle_minutes: int = attrs.field(default=30, validator=_at_least_one)
     keep: bool = False
     files: Path | None = attrs.field(default=None, converter=_resolved, validator=_directory)
+
+    def place(self, path: str) -> Path:
+        """Return a path of this machine, which must be below the directory `files`.
+
+        Raises:
+            InvalidArgumentError: It is elsewhere, or there is no such directory.
+        """
+        if self.files is None:
+            raise InvalidArgumentError(
+                "This server was started without --files, so it reads no local files"
+            )
+        resolved = (self.files / path).resolve()
+        if not resolved.is_relative_to(self.files):
+            raise InvalidArgumentError(
+                f"{path!r:.200} is outside of the directory that this server may use"
+            )
+        return resolved

@@ -35,6 +35,21 @@ async def test_a_client_starts_the_server_and_its_sessions_end_with_it(user: Loc
     assert await user.aliving() == {}
 
 
+async def test_a_budget_ends_the_making_of_sessions(user: LocalService) -> None:
+    """Also of those that were deleted since."""
+    program = str(Path(sys.executable).with_name("agentbay"))
+    options = ["mcp", "--budget-sessions", "1", "--budget-hours", "1"]
+    started = StdioServerParameters(command=program, args=options, env=dict(os.environ))
+    async with Client(stdio_client(started)) as client:
+        created = await client.call_tool("session_create", {})
+        assert created.structured_content is not None
+        place = {"session_id": created.structured_content["session_id"]}
+        await client.call_tool("session_delete", place)
+        refused = await client.call_tool("session_create", {})
+        assert "the budget of 1 sessions is spent" in str(refused.content)
+    assert await user.aliving() == {}
+
+
 def test_without_its_package_the_command_says_what_to_install(
     user: LocalService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

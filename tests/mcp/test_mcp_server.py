@@ -227,6 +227,30 @@ async def test_contexts_outlive_a_session(bay: AsyncAgentBay) -> None:
         assert await call(client, "read_file", session_id=second, path="/mnt/notes/a") == "1"
 
 
+async def test_a_directory_is_pushed_to_a_context_and_pulled(
+    bay: AsyncAgentBay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the directory of the server, and what differs only; without one there are no tools."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    async with connect(bay) as client:
+        assert "context_push" not in {one.name for one in (await client.list_tools()).tools}
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a").write_text("a")
+    async with connect(bay, files=tmp_path) as client:
+        context = (await call(client, "context_create", name="mcp-push"))["context_id"]
+        place = {"context_id": context, "local_path": "src"}
+        planned = await call(client, "context_push", **place, dry_run=True)
+        assert planned == [{"action": "add", "path": "a", "size": 1}]
+        assert await call(client, "context_push", **place) == planned
+        assert await call(client, "context_push", **place) == []
+        assert await call(client, "context_pull", context_id=context, local_path="new") == planned
+        assert (tmp_path / "new" / "a").read_text() == "a"
+        for tool in ("context_push", "context_pull"):
+            assert "outside" in await fails(client, tool, context_id=context, local_path="..")
+        await call(client, "context_delete", context_id=context)
+        assert context not in {one["context_id"] for one in await call(client, "context_list")}
+
+
 async def test_a_client_reaches_only_the_sessions_of_its_server(bay: AsyncAgentBay) -> None:
     """Not others of the account, and not those that were deleted."""
     async with bay.session() as other, connect(bay) as client:
