@@ -6,6 +6,8 @@ import argparse
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +50,14 @@ TEST_IMAGES = ("browser_latest", "linux_latest")
 #: The frameworks that agentbay_integrations has adapters for, and what the judge of each needs
 #: besides. The framework itself is the extra of this name.
 INTEGRATIONS: dict[str, tuple[str, ...]] = {
+    "harbor": (),
+    "inspect_ai": (),
+    "mini_swe_agent": (),
+    "openai_agents": (),
     "pydantic_ai": (),
 }
+#: The least Python of those frameworks that need a newer one than we do.
+LEAST_PYTHONS = {"harbor": (3, 12)}
 #: Warnings of frameworks about themselves, which the suite would take for failures.
 FOREIGN_WARNINGS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
 
@@ -210,12 +218,12 @@ def matrix(session: nox.Session) -> None:
     run_pytest(session)
 
 
-def make_environment(session: nox.Session, name: str, *packages: str) -> Path:
+def make_environment(session: nox.Session, name: str, *packages: str, base: str = "python") -> Path:
     """Return the Python of an environment beside that of the session, with some packages."""
     place = Path(session.cache_dir).resolve() / name
     python = place / "bin" / "python"
     if not python.exists():
-        session.run("python", "-m", "venv", str(place), silent=True)
+        session.run(base, "-m", "venv", str(place), silent=True, external=True)
     try:
         session.run(str(python), "-m", "pip", "install", "--quiet", *packages, external=True)
     except CommandFailed:
@@ -285,7 +293,13 @@ def integrations(session: nox.Session) -> None:
     reports = Path(session.create_tmp()).resolve()
     session.env["COVERAGE_FILE"] = str(reports / ".coverage")
     session.run("coverage", "erase")
-    rows = [run_judge(session, name, reports / f"{name}.xml") for name in names]
+    left_out = [name for name in names if find_python(name) is None]
+    rows = [
+        run_judge(session, name, reports / f"{name}.xml") for name in names if name not in left_out
+    ]
+    for name in left_out:
+        least = ".".join(map(str, LEAST_PYTHONS[name]))
+        session.warn(f"{name} is left out: it needs Python {least}, which is not here")
     session.log("\n".join(["the judges:", Verdict.HEAD, *(row.text for row in rows)]))
     if failed := [row.name for row in rows if not row.ok]:
         session.error(f"not accepted by {', '.join(failed)}")
@@ -295,14 +309,35 @@ def integrations(session: nox.Session) -> None:
         session.run("coverage", "report", "--include=src/agentbay_integrations/*", floor)
 
 
+def find_python(name: str) -> str | None:
+    """Return a Python that a framework runs on: that of nox, or another one of this machine."""
+    least = LEAST_PYTHONS.get(name, (3, 10))
+    if sys.version_info >= least:
+        return sys.executable
+    for version in PYTHONS:
+        found = shutil.which(f"python{version}")
+        if found is None or tuple(map(int, version.split("."))) < least:
+            continue
+        # pyenv has such a command for each version, and runs it only if it is told the version.
+        done = subprocess.run(  # noqa: S603  # a Python
+            [found, "-c", "import sys; print(sys.executable)"],
+            env={**os.environ, "PYENV_VERSION": version},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode == 0:
+            return done.stdout.strip()
+    return None
+
+
 def run_judge(session: nox.Session, name: str, report: Path) -> Verdict:
     """Install a framework with the project, and run its judge."""
     extra = name.replace("_", "-")
     wanted = nox.project.dependency_groups(PYPROJECT, "integrations")
     project = ("-e", f".[local,{extra}]")
-    python = make_environment(
-        session, f"integrations/{name}", *project, *wanted, *INTEGRATIONS[name]
-    )
+    packages = (*project, *wanted, *INTEGRATIONS[name])
+    base = find_python(name) or "python"
+    python = make_environment(session, f"integrations/{name}", *packages, base=base)
     requirement = PYPROJECT["project"]["optional-dependencies"][extra][0]
     package = re.match(r"[\w-]+", requirement)[0]
     show = f"from importlib.metadata import version; print(version({package!r}))"

@@ -11,9 +11,9 @@ from __future__ import annotations
 import shlex
 import stat
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from harbor.environments.base import BaseEnvironment, ExecResult
 from harbor.environments.capabilities import (
     EnvironmentCapabilities,
@@ -34,6 +34,7 @@ from agentbay_integrations._sessions import session_params, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from agentbay_async import AsyncSession
 
@@ -106,8 +107,8 @@ class AgentBayEnvironment(BaseEnvironment):
         named = options.image_id or options.agentbay_session_id
         if (builds or self.task_env_config.docker_image) and not named:
             raise ValueError(
-                "a session cannot run the Docker image of this task; name an image of AgentBay that "
-                "has the same, with --ek image_id=..."
+                "a session cannot run the Docker image of this task; name an image of AgentBay "
+                "that has the same, with --ek image_id=..."
             )
 
     @property
@@ -229,7 +230,7 @@ class AgentBayEnvironment(BaseEnvironment):
         Raises:
             RuntimeError: It could not be copied.
         """
-        mode = stat.S_IMODE(Path(source_path).stat().st_mode)
+        mode = stat.S_IMODE((await anyio.Path(source_path).stat()).st_mode)
         async with _errors():
             files = self.session.file_system
             (await files.upload_file(source_path, target_path)).unwrap()
@@ -252,7 +253,7 @@ class AgentBayEnvironment(BaseEnvironment):
         Raises:
             RuntimeError: It could not be copied.
         """
-        Path(target_path).parent.mkdir(parents=True, exist_ok=True)
+        await anyio.Path(target_path).parent.mkdir(parents=True, exist_ok=True)
         async with _errors():
             files = self.session.file_system
             (await files.download_file(source_path, target_path)).unwrap()
@@ -263,7 +264,7 @@ class AgentBayEnvironment(BaseEnvironment):
         Raises:
             RuntimeError: It could not be copied.
         """
-        Path(target_dir).mkdir(parents=True, exist_ok=True)
+        await anyio.Path(target_dir).mkdir(parents=True, exist_ok=True)
         async with _errors():
             files = self.session.file_system
             (await files.download_directory(source_dir, target_dir)).unwrap()

@@ -355,11 +355,13 @@ class AgentBaySandboxSession(BaseSandboxSession):
             await uninterrupted(self._release())
 
     async def _delete_unopened(self) -> None:
+        if self.state.pause_on_exit:
+            return
         async with AsyncExitStack() as stack:
-            bay = await _client(self._bay, stack)
-            result = await bay.get(self.state.agentbay_session_id)
-            if not isinstance(result.error, SessionNotFoundError):
-                await self._end(result.unwrap())
+            # A paused session is resumed: it cannot be deleted.
+            session = await self._find(await _client(self._bay, stack))
+            if session is not None:
+                await self._end(session)
 
     async def _release(self) -> None:
         session, self._session = self._session, None

@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +19,9 @@ from agentbay_integrations.harbor import AgentBayEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from harbor.environments.base import ExecResult
     from harbor.models.trial.result import TrialResult
 
     from agentbay_local import LocalService
@@ -94,13 +95,22 @@ async def test_an_agent_that_runs_out_of_time_leaves_no_session(
     assert service.living() == {}
 
 
-async def test_a_trial_that_is_cancelled_leaves_no_session(service: LocalService, tmp_path: Path):
+async def test_a_trial_that_is_cancelled_leaves_no_session(
+    service: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """While its solution runs."""
+    started = asyncio.Event()
+    run = AgentBayEnvironment.exec
+
+    async def watched(self: AgentBayEnvironment, command: str, **options: Any) -> ExecResult:
+        if "solve.sh" in command and "chmod" not in command:
+            started.set()
+        return await run(self, command, **options)
+
+    monkeypatch.setattr(AgentBayEnvironment, "exec", watched)
     task = _task(tmp_path / "task", "sleep 1000")
     trial = asyncio.create_task(_run(task, tmp_path / "trials"))
-    async with asyncio.timeout(60):
-        while not service.living():
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(started.wait(), 60)
 
     trial.cancel()
 
@@ -143,7 +153,10 @@ async def test_files_and_directories_go_both_ways(service: LocalService, tmp_pat
     await environment.stop(delete=False)
     assert len(service.living()) == 1
     async with AsyncAgentBay() as bay:
-        await bay.delete(next(iter(service.living())))
+        session = (await bay.get(next(iter(service.living())))).unwrap()
+        assert (await session.get_status()).status == "PAUSED"
+        (await session.resume()).unwrap()
+        (await session.delete()).unwrap()
 
 
 async def test_a_session_that_is_named_stays(service: LocalService, tmp_path: Path):

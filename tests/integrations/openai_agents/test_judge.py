@@ -226,11 +226,17 @@ async def test_a_sandbox_that_is_paused_in_the_end_goes_on(service: LocalService
     await client.delete(sandbox)
     assert list(service.living()) == [first]
 
+    await client.delete(await client.resume(sandbox.state))
+    assert list(service.living()) == [first]
     state = sandbox.state.model_copy(update={"pause_on_exit": False})
     async with await client.resume(state) as resumed:
         assert (await resumed.read(Path("kept.txt"))).read() == b"kept"
         assert resumed.state.agentbay_session_id == first
 
+    async with await client.create(options=options) as sandbox:
+        pass
+    state = sandbox.state.model_copy(update={"pause_on_exit": False})
+    await client.delete(await client.resume(state))
     assert service.living() == {}
 
 
