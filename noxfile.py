@@ -50,12 +50,16 @@ TEST_IMAGES = ("browser_latest", "linux_latest")
 #: The frameworks that agentbay_integrations has adapters for, and what the judge of each needs
 #: besides. The framework itself is the extra of this name.
 INTEGRATIONS: dict[str, tuple[str, ...]] = {
+    "deepagents": ("langchain-tests>=1.1.9", "tomli-w>=1.2"),
     "harbor": (),
     "inspect_ai": (),
+    "langchain": ("langchain-tests>=1.1.9",),
     "mini_swe_agent": (),
     "openai_agents": (),
     "pydantic_ai": (),
 }
+#: Packages of which a judge needs a few modules, and not what they depend on, which is much.
+WITHOUT_DEPENDENCIES = {"deepagents": ("deepagents-code>=0.1.50",)}
 #: The least Python of those frameworks that need a newer one than we do.
 LEAST_PYTHONS = {"harbor": (3, 12)}
 #: Warnings of frameworks about themselves, which the suite would take for failures.
@@ -338,6 +342,9 @@ def run_judge(session: nox.Session, name: str, report: Path) -> Verdict:
     packages = (*project, *wanted, *INTEGRATIONS[name])
     base = find_python(name) or "python"
     python = make_environment(session, f"integrations/{name}", *packages, base=base)
+    if alone := WITHOUT_DEPENDENCIES.get(name):
+        pip = (str(python), "-m", "pip", "install", "--quiet", "--no-deps")
+        session.run(*pip, *alone, external=True)
     requirement = PYPROJECT["project"]["optional-dependencies"][extra][0]
     package = re.match(r"[\w-]+", requirement)[0]
     show = f"from importlib.metadata import version; print(version({package!r}))"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agentbay_async import AsyncProcess, AsyncSession, CommandResult
 
-__all__ = ["FinishedCommand", "finished", "run_command"]
+__all__ = ["FinishedCommand", "end_of", "finished", "run_command"]
 
 logger = logging.getLogger("agentbay")
 
@@ -68,12 +68,13 @@ class FinishedCommand:
         Args:
             limit: The most characters of one stream.
         """
-        out, err = (_end(stream, limit) for stream in (self.stdout, self.stderr))
+        out, err = (end_of(stream, limit) for stream in (self.stdout, self.stderr))
         gap = "\n" if out and err and not out.endswith("\n") else ""
         return out + gap + err
 
 
-def _end(stream: str, limit: int) -> str:
+def end_of(stream: str, limit: int) -> str:
+    """Return the end of a text that is too long for a model; it says what is left out."""
     left_out = len(stream) - limit
     if left_out <= 0:
         return stream

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 #: The module of each framework whose judge has a directory here.
 FRAMEWORKS = {
+    "deepagents": "deepagents",
     "harbor": "harbor.environments",
     "inspect_ai": "inspect_ai.util",
+    "langchain": "langchain_core",
     "mini_swe_agent": "minisweagent",
     "openai_agents": "agents.sandbox",
     "pydantic_ai": "pydantic_ai.workspaces",
