@@ -119,6 +119,34 @@ class BackgroundHook(Protocol):
         ...
 
 
+class RunSpanHook(Protocol):
+    """The span of a bulk run."""
+
+    def call(self, start: Callable[[], None]) -> None:
+        """Call a function that starts tasks of the run."""
+        ...
+
+    def end(self, done: int, failed: int) -> None:
+        """End the span with the numbers of the run."""
+        ...
+
+
+class TelemetryHook(Protocol):
+    """Spans of what consists of several calls."""
+
+    async def command(self, session_id: str, running: Awaitable[D], variables: dict[str, str]) -> D:
+        """Await a command of a session, with the trace context in its variables."""
+        ...
+
+    def add_context(self, variables: dict[str, str]) -> None:
+        """Add the trace context to the variables of a command."""
+        ...
+
+    def run(self, operation: str, size: int | None) -> RunSpanHook:
+        """Begin the span of a bulk run."""
+        ...
+
+
 class Api:
     """The service, as a function from requests to answers.
 
@@ -133,7 +161,10 @@ class Api:
     Attributes:
         access: Direct addresses of sessions, by session id.
         find_client: Returns the client, which sets this.
+        telemetry: Traces commands and bulk runs, or ``None``.
     """
+
+    telemetry: TelemetryHook | None = None
 
     # The client is in a layer above, so this module does not know its type.
     find_client: Callable[[], Any]
@@ -271,7 +302,7 @@ class Api:
         Without an explanation by `deadline`, the error has no reason.
         """
         error.session_id = error.session_id or getattr(request, "session_id", None) or ""
-        error.hint = error.hint or find_hint(request.ACTION, error, self._endpoint())
+        error.hint = error.hint or find_hint(request.ACTION, error, self.current_endpoint())
         if not isinstance(error, SessionNotFoundError) or request.ACTION in _MAY_BE_GONE:
             return
         remaining = deadline - self.clock.monotonic()
@@ -284,7 +315,8 @@ class Api:
         elif error.session_id:
             error.hint = error.hint or f"The service knows no session {error.session_id}"
 
-    def _endpoint(self) -> str:
+    def current_endpoint(self) -> str:
+        """Return the URL of the service; of one inside this process that runs, too."""
         return self._builder.endpoint if self._builder is not None else self.settings.endpoint
 
     async def end_reason(self, session_id: str, timeout: float | None = None) -> str | None:

@@ -157,9 +157,13 @@ class AsyncAgentBay:
             from agentbay_async._bulk.admission import AdmittingApi
 
             api_type = AdmittingApi
-        self._api = api_type(
-            settings, retry, clock, BackgroundTasks(clock), self._ledger, transport
-        )
+        arguments = settings, retry, clock, BackgroundTasks(clock), self._ledger, transport
+        if settings.telemetry:
+            from agentbay_async._bulk.telemetry import TracedApi
+
+            self._api: Api = TracedApi(*arguments).observe()
+        else:
+            self._api = api_type(*arguments)
         self._api.find_client = finder(self, partial(_client_of, ref(self._api)))
         self._services: dict[Callable[[Api], Any], Any] = {}
 

@@ -99,6 +99,8 @@ class Config:
             is nothing to move.
         task_listing_timeout: Seconds within which the service lists the task of a sync that it
             accepted. Default 5.
+        telemetry: Whether the client reports spans and metrics to OpenTelemetry, by the providers
+            of the program. Needs the extra ``otel``. Default false: nothing of it is imported.
         allow_http: Whether the endpoint may be ``http://`` on another host, where everyone on the
             way can read the key. ``http://`` on this host is always allowed.
 
@@ -122,6 +124,7 @@ class Config:
     strict_sync: bool = False
     task_listing_timeout: float | None = None
     allow_http: bool = False
+    telemetry: bool = False
 
 
 @attrs.frozen
@@ -145,6 +148,7 @@ class Settings:
         strict_sync: Whether a sync without a listed task is an error.
         task_listing_timeout: Seconds within which the task of a sync is listed.
         local: The options of the service, with the endpoint ``"local"``.
+        telemetry: Whether to report to OpenTelemetry.
     """
 
     endpoint: str
@@ -163,6 +167,7 @@ class Settings:
     strict_sync: bool = False
     task_listing_timeout: float = DEFAULT_TASK_LISTING
     local: LocalOptions | None = None
+    telemetry: bool = False
 
 
 def resolve(
@@ -207,6 +212,7 @@ def resolve(
         task_listing_timeout=_seconds(
             config.task_listing_timeout, DEFAULT_TASK_LISTING, "task_listing_timeout"
         ),
+        telemetry=_check.boolean(config.telemetry, "telemetry"),
     )
 
 

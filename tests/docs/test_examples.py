@@ -40,6 +40,13 @@ OUTPUT = {
     ],
     # Not "session 0: Linux" too: the ten become ready in any order.
     "fleet.py": ["session 9: Linux", "the squares of 0 to 29 add up to 8555"],
+    "telemetry.py": [
+        '"name": "agentbay.CreateMcpSession"',
+        '"name": "agentbay.command"',
+        '"process.exit.code": 0',
+        "traceparent: 00-",
+        '"name": "agentbay.sessions.alive"',
+    ],
     "demo.py": ["another session reads the file: 'kept'", "sessions left: 0", "done"],
 }
 
@@ -73,6 +80,8 @@ def test_example_runs(name: str, service: LocalService, tmp_path: Path):
     """It succeeds without warnings, and leaves no file and no session."""
     if name == "code_notebook.py" and importlib.util.find_spec("IPython") is None:
         pytest.skip("IPython is not installed")
+    if name == "telemetry.py":
+        pytest.importorskip("opentelemetry.sdk")
     if name == "browser_form.py":
         pytest.importorskip("playwright")
         ready_image("browser_latest")

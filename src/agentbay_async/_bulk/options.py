@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from agentbay_async._api import Api
+    from agentbay_async._api import Api, TelemetryHook
 
 T = TypeVar("T")
 
@@ -35,6 +35,7 @@ class RunOptions:
         rate: How many inputs start per second, or ``None``.
         burst: How many of them may start at once after a pause.
         trusted: Whether workers run only code of this library, which sets no timeouts.
+        telemetry: Traces the run, or ``None``.
     """
 
     operation: str
@@ -46,6 +47,7 @@ class RunOptions:
     rate: float | None = None
     burst: float = 1.0
     trusted: bool = False
+    telemetry: TelemetryHook | None = attrs.field(default=None, eq=False)
 
     def token_bucket(self) -> TokenBucket | None:
         """Return a token bucket for the rate, or ``None`` if there is no rate."""
@@ -81,6 +83,7 @@ class RunLimits:
             each_deadline=check_optional(_check.seconds, self.each_deadline, "each_deadline"),
             rate=check_optional(_check_rate, self.rate, "rate"),
             burst=check_optional(_check.positive_int, self.burst, "burst") or 1,
+            telemetry=api.telemetry,
         )
 
 

@@ -117,8 +117,13 @@ class WorkerPool(Generic[I, S]):
         deadline = self._options.deadline
         timer = None if deadline is None else loop.call_later(deadline, self._expire)
         self._room = Event()
+        telemetry = self._options.telemetry
+        span = telemetry.run(self._options.operation, self.inputs.size) if telemetry else None
         try:
-            self._start_workers()
+            if span is None:
+                self._start_workers()
+            else:
+                span.call(self._start_workers)
             while await self._wait_for_outcome():
                 yield self._pop()
             # At the deadline, inputs that no worker has taken get an outcome as well.
@@ -129,6 +134,8 @@ class WorkerPool(Generic[I, S]):
         finally:
             if timer is not None:
                 timer.cancel()
+            if span is not None:
+                span.end(self.done, self.failed)
             self._stop()
             # The end of an event loop closes nested generators all at once. If this one waited
             # although there is nothing to wait for, the outer ones would find it running and fail.

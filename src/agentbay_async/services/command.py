@@ -104,10 +104,14 @@ class AsyncCommand:
         directory = None if cwd is None else _check.text(cwd, "cwd")
         variables = _check.variables(envs or {})
         if on_stdout is None and on_stderr is None:
-            result = await self._execute(line, limit, directory, variables)
+            running = self._execute(line, limit, directory, variables)
         else:
             callbacks = on_stdout, on_stderr
-            result = await self._stream(_short(line), limit, directory, variables, callbacks)
+            running = self._stream(_short(line), limit, directory, variables, callbacks)
+        telemetry = self._api.telemetry
+        if telemetry is not None:
+            running = telemetry.command(self._session_id, running, variables)
+        result = await running
         if check:
             result.unwrap()
         return result
@@ -158,6 +162,8 @@ class AsyncCommand:
         line = _short(_check.text(command, "command"))
         directory = None if cwd is None else _check.text(cwd, "cwd")
         variables = _check.variables(envs or {})
+        if self._api.telemetry is not None:
+            self._api.telemetry.add_context(variables)
         return await start_process(
             self._pty_client(),
             line,
