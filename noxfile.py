@@ -160,6 +160,13 @@ def docs(session: nox.Session) -> None:
     session.run("mkdocs", *(session.posargs or ("build",)), "--strict", env=env)
 
 
+@nox.session
+def release(session: nox.Session) -> None:
+    """Build, check and install what would be published; without "--dry-run", publish it in CI."""
+    session.install("--quiet", *nox.project.dependency_groups(PYPROJECT, "release"))
+    session.run("python", "scripts/release.py", *session.posargs)
+
+
 def run_pytest(session: nox.Session, *options: str) -> None:
     """Run pytest on `WORKERS`, unless the caller says how many."""
     workers = () if any(word.startswith("-n") for word in session.posargs) else WORKERS

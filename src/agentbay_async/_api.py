@@ -8,6 +8,7 @@ attach what they need by hooks, so that this module knows neither bulk runs nor 
 from __future__ import annotations
 
 import logging
+import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
@@ -435,6 +436,8 @@ def check_local_options(options: LocalOptions) -> None:
     Raises:
         ConfigurationError: A host or a limit is invalid.
     """
+    if sys.platform != "linux":
+        return  # the first call says that there is no local service
     from agentbay_local.embedded import check_options
 
     try:
@@ -448,6 +451,10 @@ async def _embedded_service(options: LocalOptions | None) -> tuple[str, str]:
 
     With the check above, the only function of the SDK that imports the local service.
     """
+    if sys.platform != "linux":
+        from agentbay_local.other_systems import explain
+
+        raise ConfigurationError(explain('endpoint="local"', sys.platform))
     from anyio import to_thread
 
     def start() -> tuple[str, str]:

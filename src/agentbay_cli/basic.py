@@ -5,6 +5,7 @@ Each module is imported for its own commands only, because that takes a noticeab
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def run_basic(arguments: Sequence[str], *, owns_process: bool = False) -> int:
         arguments: The command and its options.
         owns_process: The arguments are those of this process.
     """
+    if sys.platform != "linux" and _needs_linux(arguments):
+        return _refuse(arguments[0], sys.platform)
     if arguments[0] in ("record", "verify"):
         from agentbay_cli.recording import main as run_recording
 
@@ -51,3 +54,20 @@ def run_basic(arguments: Sequence[str], *, owns_process: bool = False) -> int:
     from agentbay_local.cli import main as run_local
 
     return run_local(arguments, owns_process=owns_process)
+
+
+def _needs_linux(arguments: Sequence[str]) -> bool:
+    if arguments[0] == "doctor":
+        return "--cloud" not in arguments
+    return arguments[0] in ("local", "image", "record", "verify")
+
+
+def _refuse(command: str, platform: str) -> int:
+    """Say what a command needs, and where it can run."""
+    from agentbay_local.other_systems import explain, report
+
+    if command == "doctor":
+        sys.stdout.write("".join(f"{line}\n" for line in report(platform)))
+        return 1
+    sys.stderr.write(f"agentbay: {explain(f'agentbay {command}', platform)}\n")
+    return 2

@@ -27,6 +27,9 @@ _HOSTS_ALONE = (
     "for those run: agentbay local start --allow-host HOST"
 )
 _DETACH = "ctrl-p,ctrl-q"
+_NEEDS_POSIX = (
+    "a terminal of a session needs termios, which Windows lacks; use WSL 2, or agentbay exec"
+)
 _NO_TERMINAL = "this is no terminal; to run a program without one, use: agentbay exec ID -- PROGRAM"
 
 Interactive = Annotated[
@@ -141,6 +144,7 @@ def shell(
     endpoint: Endpoint = None,
 ) -> int:
     """Open a shell in a session, in this terminal. The exit code is that of the shell."""
+    _check_terminal()
     from agentbay_cli.terminal import parse_keys
 
     try:
@@ -148,7 +152,6 @@ def shell(
     except ValueError as error:
         raise options.usage_error(f"--detach-keys: {error}") from None
     variables = options.parse_envs(envs)
-    _check_terminal()
     with connect(endpoint) as bay:
         session = find_session(bay, session_id)
         return _open(session, Program("", variables, cwd), keys, attach_to)
@@ -193,6 +196,8 @@ def _script(session: "Session", line: str) -> str:
 
 
 def _check_terminal() -> None:
+    if sys.platform == "win32":
+        raise options.usage_error(_NEEDS_POSIX)
     from agentbay_cli.terminal import has_terminal
 
     if not has_terminal():

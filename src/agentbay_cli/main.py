@@ -71,7 +71,9 @@ def _run_application(arguments: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let commands clean up, as after Ctrl-C, when they are asked to end."""
-    numbers = [signal.SIGTERM, signal.SIGHUP]
+    # Windows has no SIGHUP.
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [signal.Signals[name] for name in names]
     previous = {
         number: signal.signal(number, _end)
         for number in numbers
