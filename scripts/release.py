@@ -128,6 +128,8 @@ def install(python: str, files: list[Path], version: str) -> None:
     [wheel] = [file for file in files if file.suffix == ".whl"]
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
+        # A service of root runs bubblewrap as another user, who must reach it.
+        place.chmod(0o755)
         _run(python, "-m", "venv", str(place / "env"))
         own = str(place / "env" / "bin" / "python")
         _run(own, "-m", "pip", "install", "--quiet", f"{wheel}[local,cli]")
