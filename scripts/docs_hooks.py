@@ -14,6 +14,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 from docs_site.blocking import to_blocking
+from docs_site.llms import Entry, llms_text
 from docs_site.project import REPOSITORY, ROOT
 from docs_site.reference import navigation, reference_pages
 from docs_site.site import site_problems
@@ -21,8 +22,10 @@ from docs_site.site import site_problems
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.nav import Navigation
     from mkdocs.structure.pages import Page
 
+_navigation: list[Navigation] = []
 _FENCE = re.compile(r"^```python (both|test)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()(\.\.?/[^)#]+)(?=[)#])")
 _TABS = """\
@@ -51,6 +54,12 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         files.append(File.generated(config, path, content=text))
 
 
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
+    """Keep the menu for ``llms.txt``."""
+    del config, files  # MkDocs passes them
+    _navigation[:] = [nav]
+
+
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Show examples in tabs, and lead links out of the documents to the repository."""
     folder = Path(config.docs_dir).name + "/" + str(Path(page.file.src_uri).parent.as_posix())
@@ -61,10 +70,26 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Refuse a site that lacks a public name or needs another server."""
+    """Write ``llms.txt``; refuse a site that lacks a public name or needs another server."""
+    text = llms_text(config.site_name, config.site_description or "", _entries())
+    (Path(config.site_dir) / "llms.txt").write_text(text, "utf-8")
     problems = site_problems(Path(config.site_dir))
     if problems:
         raise PluginError("\n".join(problems))
+
+
+def _entries() -> list[Entry]:
+    """Return the pages of the menu, with the part that they are in."""
+    return [
+        Entry(
+            page.ancestors[-1].title or "" if page.ancestors else "More",
+            str(page.title),
+            page.url,
+            page.markdown or "",
+        )
+        for navigation in _navigation
+        for page in navigation.pages
+    ]
 
 
 def _shown(block: re.Match[str]) -> str:

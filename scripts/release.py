@@ -26,10 +26,12 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 #: Imports every public name, runs a command in a sandbox, and tells the version.
 SMOKE = """
 import sys
+from importlib.resources import files
 import agentbay, agentbay_async, agentbay_local
 for package in (agentbay, agentbay_async, agentbay_local):
     for name in package.__all__:
         getattr(package, name)
+assert (files("agentbay_async") / ".agents/skills/agentbay/SKILL.md").is_file()
 with agentbay.AgentBay(endpoint="local") as bay, bay.session() as session:
     assert session.command.run("echo works", check=True).stdout == "works\\n"
 print(sys.version.split()[0], agentbay_async.__version__)

@@ -17,7 +17,12 @@ from tests.image_cache import STORE, ready_image
 from agentbay_local import LocalService
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SKILLS = ROOT / "src" / "agentbay_async" / ".agents"
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(SKILLS.rglob("SKILL.md")),
+]
 #: Pages whose programs take many seconds.
 SLOW = {"evaluation.md"}
 BOTH = re.compile(r"^```python both\n(.*?)^```", re.MULTILINE | re.DOTALL)
