@@ -67,6 +67,16 @@ async def total(page: Page) -> str:
     return await page.locator("#total").inner_text()
 
 
+async def let_look(page_url: str) -> None:
+    """Say where the session can be seen; keep it until Enter, if a person runs this."""
+    say(f"done: served a form, filled it in and sent it; the session's page is {page_url}")
+    if sys.stdin.isatty():
+        print("Open the page to look at the session. Enter ends it.", flush=True)
+        enter = asyncio.Event()
+        asyncio.get_running_loop().add_reader(sys.stdin, enter.set)
+        await enter.wait()
+
+
 async def main() -> None:
     """Create a session, connect Playwright to its browser, and order."""
     endpoint = os.environ.get("AGENTBAY_ENDPOINT", "local")
@@ -76,8 +86,6 @@ async def main() -> None:
         async_playwright() as playwright,
     ):
         say(f"created {session.session_id}")
-        info = (await session.info()).unwrap()
-        say(f"watch it at {info.resource_url}")
         url = await serve_page(session)
         (await session.browser.initialize(BrowserOption(viewport=(1280, 720)))).unwrap()
         say("started Chromium in its sandbox")
@@ -85,9 +93,9 @@ async def main() -> None:
         browser = await playwright.chromium.connect_over_cdp(devtools)
         say(f"connected Playwright to Chromium {browser.version}")
         await fill_form(await browser.contexts[0].new_page(), url)
+        await let_look((await session.info()).unwrap().resource_url)
         await browser.close()
         (await session.browser.destroy()).unwrap()
-    say("done")
 
 
 if __name__ == "__main__":
