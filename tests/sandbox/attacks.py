@@ -154,7 +154,9 @@ def path_of_the_host_in_mountinfo() -> bool:
 
 @attack
 def processes_of_the_host_in_proc() -> bool:
-    return len(glob.glob("/proc/[0-9]*")) > 5
+    # A browser of the session has a dozen.
+    names = [content(path) for path in glob.glob("/proc/[0-9]*/comm")]
+    return len([name for name in names if "chrom" not in name]) > 8
 
 
 @attack
@@ -400,7 +402,7 @@ def keys_of_the_host() -> bool:
 
 @attack
 def locks_of_the_host() -> bool:
-    return bool(content("/proc/locks").strip())
+    return f":{KNOWN['inode']} " in content("/proc/locks")
 
 
 @attack

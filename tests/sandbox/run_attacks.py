@@ -2,8 +2,9 @@
 
 Run in a separate process, because it may give up root for good. Its arguments: a directory, the
 user to become (0 stays who one is), the level of isolation, and "layer" for sessions that have a
-layer over the system. Without isolation nothing is started by the service: chosen attacks, which
-harm nobody, are tried from a plain process.
+layer over the system, or "browser" and the layers of one, for attacks in the place of what Chromium
+starts for a page. Without isolation nothing is started by the service: chosen attacks, which harm
+nobody, are tried from a plain process.
 """
 
 # ruff: noqa: T201 - the outcomes are printed for the test that started this program
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import pwd
@@ -36,7 +38,11 @@ from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.sandbox.probe import backend_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from agentbay_local.sandbox.base import Sandbox
+
+    Attack = Callable[[Sandbox, dict[str, Any]], Awaitable[dict[str, str]]]
 
 TRIES = 3000
 PR_SET_DUMPABLE = 4
@@ -88,6 +94,8 @@ def prepare_host(place: Path) -> Iterator[dict[str, Any]]:
     key = 0x7A000000 | secrets.randbits(20)
     (place / "file").write_text(marker)
     (place / "file").chmod(0o600)
+    locked = (place / "file").open()
+    fcntl.flock(locked, fcntl.LOCK_SH)
     shm = Path("/dev/shm", f"agentbay-{marker}")
     shm.write_text(marker)
     libc = ctypes.CDLL(None)
@@ -107,6 +115,7 @@ def prepare_host(place: Path) -> Iterator[dict[str, Any]]:
                 "address": ctypes.addressof(buffer),
                 "agent": 1,
                 "file": str(place / "file"),
+                "inode": os.fstat(locked.fileno()).st_ino,
                 "host": socket.gethostname(),
                 "marker": marker,
                 "other": str(place / "other/tmp" / marker),
@@ -121,6 +130,7 @@ def prepare_host(place: Path) -> Iterator[dict[str, Any]]:
                 "user": pwd.getpwall()[-1].pw_name,
             }
         finally:
+            locked.close()
             shm.unlink()
             libc.shmctl(segment, 0, None)
 
@@ -167,12 +177,82 @@ def make_layer(place: Path) -> Path:
     return layer
 
 
-async def run_attacks(place: Path, level: Isolation, layers: tuple[Path, ...]) -> dict[str, str]:
+async def attack_by_command(session: Sandbox, known: dict[str, Any]) -> dict[str, str]:
+    """Run the attacks as a command of a session; return what they report."""
+    attacks = Path(__file__).with_name("attacks.py").read_text()
+    python = str(programs.find_interpreter().program)
+    stdin = json.dumps(known).encode()
+    done = await session.run([python, "-c", attacks], stdin=stdin, timeout=60)
+    if not done.stdout:
+        raise SystemExit(done.stderr.decode())
+    outcomes: dict[str, str] = json.loads(done.stdout)
+    return outcomes
+
+
+# What Chromium starts for a page, while it waits for it; it has no sandbox of its own.
+RENDERER = """#!/bin/sh
+cd /home/wuying
+if mkdir attacked; then
+    devtools=$(readlink /proc/$PPID/fd/3)
+    case "${{devtools:-none}} $(ls -l /proc/$$/fd)" in
+        socket:*"-> $devtools"*) echo through ;;
+        socket:*) echo blocked ;;
+    esac > conversation
+    {python} orphan.py < known > part 2> errors
+    until [ -s part ] || [ -s errors ]; do sleep 0.1; done
+    mv part outcomes
+fi
+exec "$@"
+"""
+# The parent of the attacks is to be the agent, which takes the orphans of a session.
+ORPHAN = """
+import os, runpy, sys, time
+if os.fork():
+    os.wait()
+    sys.exit()
+if os.fork():
+    os._exit(0)
+while os.getppid() != 1:
+    time.sleep(0.01)
+runpy.run_path("attacks.py", run_name="__main__")
+"""
+
+
+async def attack_by_browser(session: Sandbox, known: dict[str, Any]) -> dict[str, str]:
+    """Run the attacks as a process that a browser starts for a page; return what they report."""
+    from agentbay_local.browser.chromium import Chromium
+    from agentbay_local.browser.options import parse_options
+
+    python = str(programs.find_interpreter().program)
+    files = {
+        "orphan.py": ORPHAN,
+        "attacks.py": Path(__file__).with_name("attacks.py").read_text(),
+        "known": json.dumps(known),
+        "renderer": RENDERER.format(python=python),
+    }
+    for name, text in files.items():
+        await session.run(f"cat > {name}; chmod 755 {name}", stdin=text.encode(), timeout=10)
+    prefix = "--renderer-cmd-prefix=/home/wuying/renderer"
+    options = parse_options({"cmdArgs": [prefix]}, "/tmp/profile")
+    browser = await Chromium.start(session, options, {})
+    wait = "until [ -e outcomes ]; do sleep 0.1; done; cat outcomes; cat errors >&2"
+    done = await session.run(wait, timeout=60)
+    conversation = await session.run("cat conversation", timeout=10)
+    if not done.stdout or not browser.is_alive:
+        raise SystemExit(browser.end + done.stderr.decode())
+    await browser.close()
+    outcomes: dict[str, str] = json.loads(done.stdout)
+    outcomes["conversation_of_the_service_and_the_browser"] = conversation.stdout.decode().strip()
+    return outcomes
+
+
+async def run_attacks(
+    place: Path, level: Isolation, layers: tuple[Path, ...], attack: Attack
+) -> dict[str, str]:
     """Start two sessions; attack the host and one session from the other."""
     received: list[int] = []
     signal.signal(signal.SIGUSR1, lambda number, _: received.append(number))
     backend = backend_for(level)
-    attacks = Path(__file__).with_name("attacks.py").read_text()
     with prepare_host(place) as known:
         other = SandboxSpec(place / "other", private_uid(f"{place}/other"))
         # Under a name that is allowed; where it leads to is not.
@@ -184,16 +264,11 @@ async def run_attacks(place: Path, level: Isolation, layers: tuple[Path, ...]) -
         async with await backend.start(other) as victim, await backend.start(own) as attacker:
             planted = f"echo {known['marker']} > {known['marker']}"
             assert (await victim.run(planted, cwd="/tmp", timeout=10)).exit_code == 0
-            python = str(programs.find_interpreter().program)
-            stdin = json.dumps(known).encode()
-            done = await attacker.run([python, "-c", attacks], stdin=stdin, timeout=60)
+            outcomes = await attack(attacker, known)
             still = await attacker.run("echo alive", timeout=10)
-            if layers:
+            if layers and attack is attack_by_command:
                 found = await attacker.run("layered", timeout=10)
                 assert found.exit_code == 0, found
-        outcomes: dict[str, str] = json.loads(done.stdout or "{}")
-        if not outcomes:
-            raise SystemExit(done.stderr.decode())
     outcomes["session_ended_by_its_own_attack"] = (
         "blocked" if still.stdout == b"alive\n" else "through"
     )
@@ -226,9 +301,15 @@ def main() -> None:
     become(int(sys.argv[2]), level)
     if level is Isolation.NONE:
         print(json.dumps(run_unconfined(place, sys.argv[4:])))
-    else:
-        layers = (make_layer(place),) if sys.argv[4:] == ["layer"] else ()
-        print(json.dumps(asyncio.run(run_attacks(place, level, layers))))
+        return
+    attack: Attack = attack_by_command
+    layers: tuple[Path, ...] = ()
+    match sys.argv[4:]:
+        case ["layer"]:
+            layers = (make_layer(place),)
+        case ["browser", *directories]:
+            attack, layers = attack_by_browser, tuple(map(Path, directories))
+    print(json.dumps(asyncio.run(run_attacks(place, level, layers, attack))))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ordinary_user import WAYS, directory_of, user_with_programs
+from tests.image_cache import ready_image
+from tests.ordinary_user import WAYS, directory_of, is_reachable, user_with_programs
 
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.sandbox.cgroups.detection import detect
@@ -104,6 +105,25 @@ def test_attack_from_a_session_with_a_layer_is_blocked(uid: int, name: str) -> N
     outcome = outcomes(Isolation.NAMESPACES, uid, "layer")[name]
 
     if name in ACCEPTED[Isolation.NAMESPACES]:
+        assert outcome in ("through", "blocked")
+    else:
+        assert outcome.startswith("blocked")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("isolating")
+@pytest.mark.parametrize(
+    "name", [*ATTACKS, *BY_THE_HARNESS, "conversation_of_the_service_and_the_browser"]
+)
+def test_attack_from_a_browser_is_blocked(uid: int, name: str) -> None:
+    """Chromium has no sandbox of its own: so much reaches a page that takes over its process."""
+    layers = ready_image("browser_latest").layers
+    if uid and not all(is_reachable(layer) for layer in layers):
+        pytest.skip("the image of this user cannot be read by another one")
+    outcome = outcomes(Isolation.NAMESPACES, uid, "browser", *map(str, layers))[name]
+
+    # The descriptors are those that the browser gives to the process of a page.
+    if name in ACCEPTED[Isolation.NAMESPACES] | {"inherited_descriptors"}:
         assert outcome in ("through", "blocked")
     else:
         assert outcome.startswith("blocked")
