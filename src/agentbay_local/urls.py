@@ -21,6 +21,8 @@ __all__ = [
     "PORT_PREFIX",
     "TOKEN_HEADER",
     "SessionAccess",
+    "control_session",
+    "control_url",
     "devtools_host_url",
     "devtools_session",
     "devtools_url",
@@ -131,6 +133,17 @@ def resource_url(state: ServiceState, session_id: str) -> str:
     return f"{state.link_url.format(label=label)}/?resourceId={resource_id(session_id)}"
 
 
+def control_url(state: ServiceState, session_id: str) -> str:
+    """Return the URL of the page of a session on a host that allows input too."""
+    label = state.signer.seal_label("control", session_id)
+    return f"{state.link_url.format(label=label)}/?resourceId={resource_id(session_id)}"
+
+
+def control_session(state: ServiceState, label: str) -> str | None:
+    """Return the session of the host of a `control_url`; None if it is not valid."""
+    return state.signer.open_label("control", label)
+
+
 def overview_url(state: ServiceState) -> str:
     """Return the URL of the service's own page for people: a host of its own, and a secret."""
     return f"{state.link_url.format(label=state.signer.seal_label('overview', _ALL))}/"
@@ -149,6 +162,7 @@ def is_link_host(state: ServiceState, host: str) -> bool:
     return (
         page_port(state, label) is not None
         or resource_session(state, label) is not None
+        or control_session(state, label) is not None
         or devtools_session(state, label) is not None
         or is_overview(state, label)
     )

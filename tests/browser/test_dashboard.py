@@ -13,6 +13,7 @@ import pytest
 from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_local import LocalService
 from agentbay_local.dashboard import pictures
+from agentbay_local.urls import control_url
 
 from .conftest import ORIGIN
 
@@ -43,7 +44,12 @@ async def opened(desk: Desk, url: str, width: int = 1280) -> AsyncIterator[Page]
         async def fetch(route: Route) -> None:
             target = route.request.url.replace(host, endpoint, 1)
             try:
-                async with http.get(target, headers={"Host": host}) as answer:
+                async with http.request(
+                    route.request.method,
+                    target,
+                    data=route.request.post_data_buffer,
+                    headers={**route.request.headers, "Host": host},
+                ) as answer:
                     body, headers = await answer.read(), dict(answer.headers)
             except aiohttp.ClientError:
                 await route.abort()
@@ -54,9 +60,11 @@ async def opened(desk: Desk, url: str, width: int = 1280) -> AsyncIterator[Page]
         page = await context.new_page()
         await page.clock.install()
         await page.goto(url)
-        yield page
-        await context.unroute_all(behavior="ignoreErrors")
-        await context.close()
+        try:
+            yield page
+        finally:
+            await context.unroute_all(behavior="ignoreErrors")
+            await context.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -92,6 +100,55 @@ async def test_the_page_of_a_session_shows_its_browser_and_lets_its_files_be_fou
         await page.keyboard.press("Enter")
         await page.get_by_role("cell", name="<b>notes.md").wait_for()
         await page.get_by_text("callTool").first.wait_for()
+
+
+async def test_the_picture_of_a_browser_takes_mouse_and_keys(desk: Desk) -> None:
+    """On the page that allows input, which the overview leads to."""
+    session = await desk.session()
+    await desk.serve_site(session)
+    inside = await (await desk.connect(session)).contexts[0].new_page()
+    await inside.goto(f"{ORIGIN}/form.html")
+    box = await inside.locator("#name").bounding_box()
+    size = await inside.evaluate("[innerWidth, innerHeight]")
+    assert box is not None
+    url = control_url(desk.service._running().state, session.session_id)
+    async with opened(desk, desk.service.overview_url) as page:
+        link = page.get_by_role("link", name=f"Control {session.session_id}")
+        assert await link.get_attribute("href") == url
+    async with opened(desk, url) as page:
+        picture = page.get_by_alt_text("The visible page of the session's browser")
+        await picture.wait_for()
+        load = "image => new Promise(done => image.onload = () => done(image.naturalWidth))"
+        assert await picture.evaluate(load) == size[0]
+        shown = await picture.bounding_box()
+        assert shown is not None
+        scale = (shown["width"] - 2) / size[0]
+        await picture.click(position={"x": (box["x"] + 20) * scale, "y": (box["y"] + 9) * scale})
+        await page.keyboard.type("Ada X")
+        await page.keyboard.press("Backspace")
+        await page.keyboard.press("Control+a")
+        await page.keyboard.type("Eve")
+        await page.keyboard.press("Enter")
+        await inside.get_by_text("Hello Eve").wait_for()
+        await page.keyboard.press("Shift+Tab")
+        assert await page.evaluate("document.activeElement === document.images[1]") is False
+
+
+async def test_the_screen_of_a_terminal_takes_keys(desk: Desk) -> None:
+    """It keeps the focus while its text changes."""
+    session = await desk.session()
+    shell = "/bin/sh -c 'read line; echo got $line; cat'"
+    terminal = await session.pty.create(shell=shell)
+    url = control_url(desk.service._running().state, session.session_id)
+    async with opened(desk, url) as page:
+        screen = page.get_by_label("Terminal pty-")
+        await screen.click()
+        await page.keyboard.type("tea")
+        await page.get_by_text("tea").wait_for()
+        await page.keyboard.press("Enter")
+        await page.get_by_text("got tea").wait_for()
+        assert await screen.evaluate("one => document.activeElement === one")
+    await terminal.kill()
 
 
 async def test_the_page_of_a_session_that_ends_says_why(desk: Desk) -> None:

@@ -72,10 +72,16 @@ def desktop_image() -> Image:
 
 
 @pytest.fixture
-async def session(desktop_image: Image) -> AsyncIterator[AsyncSession]:
+async def service(desktop_image: Image) -> AsyncIterator[LocalService]:
+    """Give a service whose default image has a desktop."""
+    async with LocalService(images=[desktop_image]) as service:
+        yield service
+
+
+@pytest.fixture
+async def session(service: LocalService) -> AsyncIterator[AsyncSession]:
     """Give a session with a desktop."""
     async with (
-        LocalService(images=[desktop_image]) as service,
         AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
         bay.session() as session,
     ):

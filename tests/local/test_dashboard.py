@@ -207,6 +207,78 @@ async def test_the_page_shows_the_screens_of_terminals(api: Api) -> None:
         await api.until(drawn)
 
 
+async def give_input(api: Api, url: str, event: Any, **headers: str) -> tuple[int, str]:
+    """Send what the page of a session sends; return status and text."""
+    host = urlsplit(url).netloc
+    sent = {"Host": host, "Origin": f"http://{host}", "Content-Type": "application/json"}
+    async with api.http.post(
+        f"{api.service.endpoint}/input", data=json.dumps(event), headers={**sent, **headers}
+    ) as answer:
+        return answer.status, await answer.text()
+
+
+async def control_page_of(api: Api, session: str) -> str:
+    """Return the address that allows input, which the overview has."""
+    listed = (await facts(api, api.service.overview_url))["sessions"]
+    (url,) = (one["control"] for one in listed if one["id"] == session)
+    assert isinstance(url, str)
+    return url
+
+
+async def test_a_page_that_allows_input_types_into_terminals(api: Api) -> None:
+    """That which only shows does not, nor does it say where the other one is."""
+    address = await session_address(api, image="linux_latest")
+    async with connect(api, address) as client:
+        opened = await client.open(shell="/bin/sh -c 'read line; echo got $line; cat'")
+        shown, controlled = (
+            await page_of(api, address.session),
+            await control_page_of(api, address.session),
+        )
+        (terminal,) = (await facts(api, controlled))["sandbox"]["terminals"]
+        event = {"to": "terminal", "id": terminal["id"], "text": "hello\r"}
+        assert (await facts(api, shown))["input"] is False
+        assert (await facts(api, controlled))["input"] is True
+        assert urlsplit(controlled).hostname not in (await look(api, shown, path="/facts"))[2]
+        assert (await give_input(api, shown, event))[0] == 405
+        assert await give_input(api, controlled, event) == (200, '{"error": ""}')
+
+        async def drawn() -> bool:
+            (one,) = (await facts(api, controlled))["sandbox"]["terminals"]
+            return "got hello" in one["lines"]
+
+        await api.until(drawn)
+    assert opened
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Content-Type": "text/plain"}],
+)
+async def test_pages_of_others_give_no_input(api: Api, headers: dict[str, str]) -> None:
+    """They can send a request anywhere, but not one like this."""
+    url = await control_page_of(api, await api.session())
+    assert (await give_input(api, url, {"to": "desktop"}, **headers))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ([], "The input must be"),
+        ({"to": "else"}, "The input must be"),
+        ({"to": "terminal", "id": "none", "text": "x"}, "This terminal has ended"),
+        ({"to": "desktop", "do": "click_mouse"}, "The desktop of this session does not run"),
+        ({"to": "browser", "do": "click"}, "The browser of this session does not run"),
+        ({"to": "terminal", "id": "none", "text": "x" * 200_000}, "more than"),
+    ],
+)
+async def test_input_that_leads_nowhere_is_an_error(api: Api, event: Any, said: str) -> None:
+    """Nothing starts for it."""
+    session = await api.session()
+    url = await control_page_of(api, session)
+    assert said in (await give_input(api, url, event))[1]
+    assert (await facts(api, url))["sandbox"] is None
+
+
 async def test_the_overview_shows_contexts_and_faults(controlled_api: Api) -> None:
     """A context has the number of its version; a fault its strikes."""
     api, service = controlled_api, controlled_api.service

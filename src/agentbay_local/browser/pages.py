@@ -12,11 +12,13 @@ from agentbay_local.browser.devtools import DevToolsError
 from agentbay_local.protocol.arguments import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from agentbay_local.browser.devtools import DevTools
 
-__all__ = ["Page", "PageTarget", "list_pages", "open_page"]
+    Point = tuple[int, int]
+
+__all__ = ["MODIFIERS", "Page", "PageTarget", "list_pages", "open_page"]
 
 LOADED_WITHIN = 60.0
 """Seconds for a page to load, and for one step on it."""
@@ -45,11 +47,19 @@ _FILL = f"""((selector, text) => {{{_FIND} found.focus();
 
 @attrs.frozen
 class PageTarget:
-    """A page that is open, as the browser lists it."""
+    """A page that is open, as the browser lists it.
+
+    Attributes:
+        id: The id of its target.
+        url: Its address.
+        title: Its title.
+        active: Whether it is that of the selected tab of a window, as far as the browser tells.
+    """
 
     id: str
     url: str
     title: str
+    active: bool
 
 
 async def list_pages(devtools: DevTools) -> list[PageTarget]:
@@ -58,18 +68,33 @@ async def list_pages(devtools: DevTools) -> list[PageTarget]:
     Raises:
         DevToolsError: The browser does not answer, or not with a list.
     """
-    answer = await devtools.call("Target.getTargets")
+    answer = await devtools.call("Target.getTargets", {"filter": _PAGES_AND_TABS})
     found = answer.get("targetInfos")
     if not isinstance(found, list):
         raise DevToolsError("the browser did not list its pages")
     pages = [one for one in found if isinstance(one, dict) and one.get("type") == "page"]
+    selected = [_shown(one) for one in found if _is_selected_tab(one)]
     return [
-        PageTarget(*(f"{one.get(name, '')!s:.{_LONGEST_SHOWN}}" for name in _TARGET_FIELDS))
+        PageTarget(f"{one.get('targetId', '')!s:.{_LONGEST_SHOWN}}", *shown, shown in selected)
         for one in pages
+        for shown in [_shown(one)]
     ]
 
 
-_TARGET_FIELDS = ("targetId", "url", "title")
+_PAGES_AND_TABS = [{"type": "page"}, {"type": "tab"}]
+
+
+def _shown(target: dict[str, Any]) -> tuple[str, str]:
+    """Return address and title, which a tab and its page have in common."""
+    url, title = (f"{target.get(name, '')!s:.{_LONGEST_SHOWN}}" for name in ("url", "title"))
+    return url, title
+
+
+def _is_selected_tab(target: Any) -> bool:
+    if not isinstance(target, dict) or target.get("type") != "tab":
+        return False
+    data = target.get("embedderData")
+    return isinstance(data, dict) and data.get("tabActive") is True
 
 
 class Page:
@@ -139,14 +164,52 @@ class Page:
         """
         await self._evaluate(f"{_FILL}({json.dumps(selector)}, {json.dumps(text)})")
 
-    async def press(self, key: str) -> None:
-        """Press a key, such as ``"Enter"``, where the focus is."""
+    async def press(self, key: str, modifiers: Collection[str] = ()) -> None:
+        """Press a key, such as ``"Enter"``, where the focus is.
+
+        Args:
+            key: A character, or the name of a key.
+            modifiers: Names of `MODIFIERS` that are held meanwhile.
+        """
         code, text = _KEYS.get(key, (0, key))
         if len(text) > 1:
             raise ToolError(f"no key is called {key!r:.40}; use one of {', '.join(_KEYS)}")
-        event = {"key": key, "windowsVirtualKeyCode": code, "text": text}
-        await self._call("Input.dispatchKeyEvent", {"type": "keyDown", **event})
-        await self._call("Input.dispatchKeyEvent", {"type": "keyUp", "key": key})
+        if not code and not _TYPING.issuperset(modifiers):
+            # A shortcut, which a page knows by its key.
+            code, text = ord(key.upper()), ""
+        held = sum(MODIFIERS[name] for name in modifiers)
+        event = {"key": key, "windowsVirtualKeyCode": code, "modifiers": held}
+        down = "keyDown" if text else "rawKeyDown"
+        await self._call("Input.dispatchKeyEvent", {"type": down, "text": text, **event})
+        await self._call("Input.dispatchKeyEvent", {"type": "keyUp", **event})
+
+    async def type_text(self, text: str) -> None:
+        """Put a text in at the focus, as an input method does."""
+        await self._call("Input.insertText", {"text": text})
+
+    async def drag(self, start: Point, end: Point, button: str, clicks: int) -> None:
+        """Press a button at a point of the visible part, and release it at another or there.
+
+        Args:
+            start: Pixels from the left and from the top.
+            end: The same; a click ends where it starts.
+            button: ``"left"``, ``"middle"`` or ``"right"``.
+            clicks: How many clicks this one makes, 2 for the second of a double click.
+        """
+        held: dict[str, str | int] = {"button": button, "clickCount": clicks}
+        await self._use_mouse("mouseMoved", start)
+        await self._use_mouse("mousePressed", start, **held)
+        if end != start:
+            await self._use_mouse("mouseMoved", end, button=button)
+        await self._use_mouse("mouseReleased", end, **held)
+
+    async def scroll(self, at: Point, across: int, down: int) -> None:
+        """Turn the wheel at a point, by pixels."""
+        await self._use_mouse("mouseWheel", at, deltaX=across, deltaY=down)
+
+    async def _use_mouse(self, kind: str, at: Point, **more: str | int) -> None:
+        event = {"type": kind, "x": at[0], "y": at[1], **more}
+        await self._call("Input.dispatchMouseEvent", event)
 
     async def wait_loaded(self) -> None:
         """Wait until the page that an action may have opened has loaded."""
@@ -183,11 +246,21 @@ class Page:
         return await self._devtools.call(method, parameters, session=self._session, within=within)
 
 
+MODIFIERS = {"Alt": 1, "Ctrl": 2, "Meta": 4, "Shift": 8}
+"""Keys that change the meaning of others, with their bits in the DevTools protocol."""
+
+# Those with which a key types its character.
+_TYPING = frozenset({"Shift"})
 _KEYS = {
     "Enter": (13, "\r"),
     "Tab": (9, ""),
     "Escape": (27, ""),
     "Backspace": (8, ""),
+    "Delete": (46, ""),
+    "Home": (36, ""),
+    "End": (35, ""),
+    "PageUp": (33, ""),
+    "PageDown": (34, ""),
     "ArrowUp": (38, ""),
     "ArrowDown": (40, ""),
     "ArrowLeft": (37, ""),
@@ -208,7 +281,8 @@ async def open_page(devtools: DevTools, page_id: str | None = None) -> AsyncIter
         DevToolsError: The browser does not answer, or refuses.
     """
     pages = await list_pages(devtools)
-    ids = [page.id for page in pages]
+    # While a client such as Playwright is connected, every page says that it is visible.
+    ids = [page.id for page in sorted(pages, key=lambda page: not page.active)]
     if page_id is not None and page_id not in ids:
         raise ToolError(f"the browser has no page {page_id!r:.80}; it may have been closed")
     if page_id is None and not ids:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agentbay_local.clock import iso
 from agentbay_local.dashboard.calls import calls_after
 from agentbay_local.manual_clock import ManualClock
-from agentbay_local.urls import resource_url
+from agentbay_local.urls import control_url, resource_url
 
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
@@ -52,6 +52,7 @@ def _session(state: ServiceState, session: Session) -> dict[str, Any]:
         "labels": state.store.sessions.labels(session.id),
         "started": state.sandboxes.alive(session.id) is not None,
         "page": resource_url(state, session.id),
+        "control": control_url(state, session.id),
     }
 
 

@@ -44,14 +44,14 @@ _CUT_ESCAPE = re.compile(rb"%[0-9A-Fa-f]?\Z")
 _KEY_LENGTH = 8192
 
 
-async def read_body(request: web.Request) -> bytearray:
+async def read_body(request: web.Request, most: int = BODY_LIMIT) -> bytearray:
     """Return the body of an authenticated request.
 
     Raises:
-        ApiError: It is larger than `BODY_LIMIT`, or it does not come.
+        ApiError: It is larger than `most` bytes, or it does not come.
     """
     body = bytearray()
-    await _read_rest(request, body)
+    await _read_rest(request, body, most)
     return body
 
 
@@ -125,13 +125,13 @@ def _find_key(body: bytearray, start: int) -> tuple[str | None, int]:
     return None, max(0, len(body) - len(_KEY_FIELD))
 
 
-async def _read_rest(request: web.Request, body: bytearray) -> None:
+async def _read_rest(request: web.Request, body: bytearray, most: int = BODY_LIMIT) -> None:
     content = request.content
     while not content.at_eof():
         body += content.read_nowait() or await _next_part(content)
-        if len(body) > BODY_LIMIT:
+        if len(body) > most:
             raise ApiError(
-                error_codes.INVALID_PARAMETER, f"The request has more than {BODY_LIMIT} bytes.", 413
+                error_codes.INVALID_PARAMETER, f"The request has more than {most} bytes.", 413
             )
 
 

@@ -9,6 +9,7 @@ const SESSIONS = [
   ["State", (one) => one.started ? one.status : `${one.status}, nothing has run yet`],
   ["Labels", (one) => labels(one.labels), "wide"],
   ["Created", (one) => one.created],
+  ["Input", (one) => element("a", { href: one.control, "aria-label": `Control ${one.id}` }, "control")],
 ];
 const CONTEXTS = [
   ["Context", (one) => one.name],

@@ -1,8 +1,10 @@
-import { Calls, element, fill, get, labels, repeat, show, size } from "./tables.js";
+import { controlTerminal, controlView } from "./input.js";
+import { askNow, Calls, element, fill, get, labels, repeat, show, size } from "./tables.js";
 
 const table = (id) => document.getElementById(id);
 const calls = new Calls(table("calls"), false);
 let directory = "";
+let mayControl = false;
 
 const PROCESSES = [
   ["Process", (one) => String(one.pid), "number"],
@@ -27,7 +29,7 @@ function enter(name) {
   button.addEventListener("click", () => {
     directory = name === ".." ? directory.replace(/\/[^/]*\/?$/, "") || "/"
       : `${directory.replace(/\/$/, "")}/${name}`;
-    refresh();
+    askNow();
   });
   return button;
 }
@@ -42,11 +44,34 @@ function showFiles(inside) {
   show("files-more", files.error ?? (hidden ? `${files.entries.length} of ${files.count} are shown.` : ""));
 }
 
+// Each terminal keeps its element, which may have the focus.
+const screens = new Map();
+
+function screenOf(one) {
+  if (!screens.has(one.id)) {
+    const name = element("p", { class: "muted" });
+    const screen = element("pre", { tabindex: "0", "aria-label": `Terminal ${one.id}` });
+    if (mayControl) controlTerminal(screen, one.id);
+    screens.set(one.id, { name, screen, whole: element("div", {}, name, screen) });
+  }
+  return screens.get(one.id);
+}
+
 function showTerminals(terminals) {
-  const shown = terminals.map((one) => element("div", {},
-    element("p", { class: "muted" }, one.ended ? `${one.id}, ended` : one.id),
-    element("pre", { tabindex: "0" }, one.lines.join("\n"))));
-  table("terminals").replaceChildren(...(shown.length ? shown : ["No terminal is open."]));
+  for (const one of terminals) {
+    const { name, screen } = screenOf(one);
+    name.textContent = one.ended ? `${one.id}, ended` : one.id;
+    screen.textContent = one.lines.join("\n");
+  }
+  const known = new Set(terminals.map((one) => one.id));
+  for (const [id, { whole }] of screens) {
+    if (!known.has(id)) { whole.remove(); screens.delete(id); }
+  }
+  const shown = table("terminals");
+  for (const one of terminals) {
+    if (!screenOf(one).whole.isConnected) shown.append(screenOf(one).whole);
+  }
+  show("terminals-none", terminals.length ? "" : "No terminal is open.");
 }
 
 // One picture after the other, for as long as there is something to see.
@@ -64,7 +89,7 @@ for (const name of VIEWS) {
   image.addEventListener("load", () => setTimeout(() => {
     if (seen.has(name) && !document.hidden) nextPicture(name);
     else seen.delete(name);
-  }, 500));
+  }, mayControl ? 100 : 500));
   image.addEventListener("error", () => seen.delete(name));
 }
 
@@ -79,6 +104,13 @@ function showViews(inside) {
   }
 }
 
+function allowInput(allowed) {
+  if (!allowed || mayControl) return;
+  mayControl = true;
+  document.getElementById("input-help").hidden = false;
+  for (const name of VIEWS) controlView(document.getElementById(name), name);
+}
+
 async function refresh() {
   const query = new URLSearchParams({ after: calls.next, directory });
   const facts = await get(`facts?${query}`);
@@ -86,6 +118,7 @@ async function refresh() {
   document.title = `${facts.id} - AgentBay`;
   show("state", `${facts.image}, ${facts.status}, isolation ${facts.isolation}, created ${facts.created}`);
   show("labels", labels(facts.labels));
+  allowInput(facts.input);
   calls.add(facts);
   if (facts.sandbox) {
     show("excess", facts.sandbox.excess);
@@ -105,5 +138,5 @@ async function measure() {
     `${usage.cpu_seconds} s of processor time`].join(", "));
 }
 
-repeat(2, refresh);
+repeat(2, refresh, true);
 repeat(10, measure);

@@ -78,9 +78,14 @@ function failed(error) {
   else end("The service has stopped. Load this page again when it runs.");
 }
 
+let wake = () => {};
+
+// Ends the wait for the next question of `repeat`.
+export function askNow() { wake(); }
+
 // Asks again and again, one question at a time, until the page is over. A page that cannot be seen
 // asks nothing.
-export async function repeat(seconds, ask) {
+export async function repeat(seconds, ask, canHurry = false) {
   while (!over) {
     if (!document.hidden) {
       try {
@@ -90,7 +95,10 @@ export async function repeat(seconds, ask) {
         if (!over) failed(error);
       }
     }
-    await new Promise((resume) => setTimeout(resume, seconds * 1000));
+    await new Promise((resume) => {
+      setTimeout(resume, seconds * 1000);
+      if (canHurry) wake = resume;
+    });
   }
 }
 
