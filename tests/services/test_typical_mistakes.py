@@ -206,6 +206,15 @@ _FAILED = [
         " chr(98))\"').unwrap()",
         "`agentbay local --allow-host HOST`",
     ),
+    (
+        "session.code.run_code('import socket; socket.getaddrinfo(\"a.b\", 80)').unwrap()",
+        "Temporary failure in name resolution. Sessions of the local service reach no host unless",
+    ),
+    (
+        "session.code.run_code('import socket; socket.getaddrinfo(\"a.b\", 80)',"
+        " on_stdout=print).unwrap()",
+        "`agentbay local --allow-host HOST`",
+    ),
     ("session.command.attach('p-none')", "The session has no terminal 'p-none'"),
     ("session.code.run_code('1/0').unwrap()", "ZeroDivisionError: division by zero"),
     ("session.file_system.read('/nowhere/a').unwrap()", "no such file: /nowhere/a"),

@@ -180,11 +180,13 @@ class CodeFailure:
         name: The class of the error, such as ``"ValueError"``.
         value: The text of the error.
         traceback: The traceback of the interpreter, or ``""``.
+        hint: How to cure it, or ``""``.
     """
 
     name: str = ""
     value: str = ""
     traceback: str = ""
+    hint: str = ""
 
 
 @attrs.frozen

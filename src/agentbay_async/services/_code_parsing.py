@@ -16,6 +16,7 @@ from agentbay_async.models.code import (
     CodeOutcome,
     CodeOutput,
 )
+from agentbay_async.services._shell import read_hint
 
 _JSON_FORMATS = frozenset({"json", "chart"})
 
@@ -156,6 +157,7 @@ def _parse_error(error: Any) -> CodeFailure:
         _as_text(_first(error, "name", "code")) or "ExecutionError",
         _as_text(_first(error, "value", "message")),
         "\n".join(_as_texts(error.get("traceback"))) or (f"traceId={trace}" if trace else ""),
+        read_hint(error),
     )
 
 

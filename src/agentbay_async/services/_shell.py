@@ -67,7 +67,7 @@ async def run_shell(
     streams = all(isinstance(document.get(name), str) for name in ("stdout", "stderr"))
     output = (_output_of(document) if streams else None) or CommandOutput(stdout=answer.data)
     if output.exit_code != 0:
-        raise command_failure(output, answer.request_id, session_id, _read_hint(document))
+        raise command_failure(output, answer.request_id, session_id, read_hint(document))
     return output, answer.request_id
 
 
@@ -93,7 +93,8 @@ def _output_of(document: Mapping[str, Any]) -> CommandOutput | None:
     )
 
 
-def _read_hint(document: Mapping[str, Any]) -> str:
+def read_hint(document: Mapping[str, Any]) -> str:
+    """Return the hint of the session, bounded; ``""`` if it has none."""
     hint = document.get("hint")
     return hint[:_LONGEST_HINT] if isinstance(hint, str) else ""
 
@@ -115,7 +116,7 @@ def _command_error(error: ToolError, limit: float) -> CommandError:
     if output.exit_code == -1 and _TIMED_OUT in str(document.get("errorMessage")):
         return command_timed_out(output, error.request_id, error.session_id, limit)
     output = attrs.evolve(output, exit_code=output.exit_code or 1)
-    return command_failure(output, error.request_id, error.session_id, _read_hint(document))
+    return command_failure(output, error.request_id, error.session_id, read_hint(document))
 
 
 def command_timed_out(

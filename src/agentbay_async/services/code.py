@@ -364,6 +364,11 @@ def _build_result(
 
 def _code_error(failure: CodeFailure, request_id: str, session_id: str) -> CodeError:
     message = ": ".join(part for part in (failure.name, failure.value) if part)
-    error = CodeError(message or "the code failed", request_id=request_id, session_id=session_id)
+    error = CodeError(
+        message or "the code failed",
+        request_id=request_id,
+        session_id=session_id,
+        hint=failure.hint,
+    )
     error.name, error.value, error.traceback = failure.name, failure.value, failure.traceback
     return error

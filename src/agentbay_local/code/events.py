@@ -60,11 +60,13 @@ class ErrorOutput:
         name: Type of the error, such as ``"NameError"``.
         value: Its message.
         traceback: Its traceback; empty if unknown.
+        hint: How to cure it; empty if unknown.
     """
 
     name: str
     value: str
     traceback: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.value}" if self.value else self.name
@@ -144,7 +146,7 @@ class CodeOutcome:
         }
         if end.error:
             # Beside ``executionError``, which holds the parts of an error in one text.
-            fields["error"] = attrs.asdict(end.error)
+            fields["error"] = attrs.asdict(end.error, filter=_is_sent)
         texts = (self.stdout, self.stderr, *fields["result"])
         return await dump_json(fields, sum(map(len, texts)))
 
@@ -165,6 +167,8 @@ def event_frame(event: Event, trace_id: str) -> dict[str, Any]:
         # Official clients expect an object here and read its code and message as name and value.
         error = {"code": event.name, "message": event.value, "traceId": trace_id}
         error["traceback"] = event.traceback
+        if event.hint:
+            error["hint"] = event.hint
         return {"phase": "event", "eventType": "error", "error": error}
     return {
         "phase": "end",
@@ -173,6 +177,10 @@ def event_frame(event: Event, trace_id: str) -> dict[str, Any]:
         "traceId": trace_id,
         **_end_fields(event),
     }
+
+
+def _is_sent(field: attrs.Attribute[Any], value: object) -> bool:
+    return field.name != "hint" or bool(value)
 
 
 async def _result_json(result: DisplayOutput) -> str:

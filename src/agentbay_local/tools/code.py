@@ -6,9 +6,18 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from agentbay_local.code.events import CodeOutcome, StreamOutput, event_frame
+import attrs
+
+from agentbay_local.code.events import (
+    CodeOutcome,
+    ErrorOutput,
+    ExecutionEnd,
+    StreamOutput,
+    event_frame,
+)
 from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.errors import InvalidRequest
+from agentbay_local.tools.shell import find_hint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -77,9 +86,22 @@ async def _run(
         events = context.kernels.stream(context.session_id, language, code, seconds, env)
         async with aclosing(events):
             async for event in events:
-                yield event
+                yield _with_hint(event) if context.sandbox.offline else event
     except InvalidRequest as error:
         raise arguments.wrong(error.argument, error.message) from error
+
+
+def _with_hint(event: Event) -> Event:
+    """Return the event of a failure with its cure, if that is known."""
+    if isinstance(event, ErrorOutput):
+        return _add_hint(event)
+    if isinstance(event, ExecutionEnd) and event.error is not None:
+        return attrs.evolve(event, error=_add_hint(event.error))
+    return event
+
+
+def _add_hint(error: ErrorOutput) -> ErrorOutput:
+    return attrs.evolve(error, hint=find_hint(f"{error.traceback}\n{error.value}"))
 
 
 def _split(event: Event) -> Iterator[Event]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.host.command_run import CompletedCommand
     from agentbay_local.tools.tool_context import ToolContext
 
-__all__ = ["shell"]
+__all__ = ["find_hint", "shell"]
 
 # What curl, wget, git, pip, apt, Python and Node.js say if no name resolves and no route leads out.
 _NO_NETWORK = re.compile(
@@ -69,13 +69,16 @@ async def shell(context: ToolContext, arguments: Arguments) -> str:
         raise ToolError(await _dump(fields)) from error
     if "errorCode" in answer:
         raise ToolError(await _dump(answer))
-    if answer["exit_code"] != 0 and context.sandbox.offline and _misses_network(answer):
-        answer["hint"] = _OFFLINE
+    if answer["exit_code"] != 0 and context.sandbox.offline:
+        hints = (find_hint(answer[name]) for name in ("stderr", "stdout"))
+        if hint := next(filter(None, hints), ""):
+            answer["hint"] = hint
     return await _dump(answer, failed=answer["exit_code"] != 0)
 
 
-def _misses_network(answer: dict[str, Any]) -> bool:
-    return any(_NO_NETWORK.search(answer[name][-_END:]) for name in ("stderr", "stdout"))
+def find_hint(output: str) -> str:
+    """Return how to give a session a network, if the end of a failed output asks for one."""
+    return _OFFLINE if _NO_NETWORK.search(output[-_END:]) else ""
 
 
 def _size_in_json(output: bytes) -> int:
