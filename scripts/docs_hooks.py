@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 _navigation: list[Navigation] = []
-_FENCE = re.compile(r"^```python (both|test)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```python (\w+)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()(\.\.?/[^)#]+)(?=[)#])")
 _TABS = """\
 === "async"
@@ -40,8 +40,9 @@ _TABS = """\
 
 def on_config(config: MkDocsConfig) -> None:
     """Take the address of the repository from the package, and put the reference into the menu."""
-    config.repo_url = REPOSITORY
-    config.repo_name = "Source"
+    # Not `repo_url`, for which each page would ask the API of the host for stars and releases.
+    source = {"icon": "fontawesome/brands/git-alt", "link": REPOSITORY, "name": "Source"}
+    config.extra["social"] = [source]
     config.nav = [
         {"Reference": navigation()} if "Reference" in entry else entry for entry in config.nav or []
     ]
@@ -95,9 +96,9 @@ def _entries() -> list[Entry]:
 def _shown(block: re.Match[str]) -> str:
     """Return the Markdown for a block with a word after ``python``, which MkDocs does not know."""
     kind, code = block.groups()
-    if kind == "test":
-        return f"```python\n{code}```\n"
-    return _TABS.format(async_code=_indented(code), blocking_code=_indented(to_blocking(code)))
+    if kind == "both":
+        return _TABS.format(async_code=_indented(code), blocking_code=_indented(to_blocking(code)))
+    return f"```python\n{code}```\n"
 
 
 def _indented(code: str) -> str:

@@ -33,7 +33,9 @@ def first_sentence(markdown: str) -> str:
     >>> first_sentence("# Title\n\nOne [page](a.md)\nof many. And so on.\n")
     'One page of many.'
     """
-    paragraphs = (part.strip() for part in markdown.split("\n\n"))
+    prose = re.sub(r"^```.*?^```$", "", markdown, flags=re.MULTILINE | re.DOTALL)
+    # Code in tabs is indented.
+    paragraphs = (part.rstrip() for part in prose.split("\n\n"))
     text = next((one for one in paragraphs if re.match(r"[A-Za-z*\[]|`(?!``)", one)), "")
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(text.split()))
     return re.split(r"(?<=\.)\s", text)[0]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 #: What a browser loads with a page, as opposed to links that a reader may follow.
 _LOADED = re.compile(
     r'<(?:script|img|iframe|source)[^>]*\ssrc="?(https?:)?//[^">\s]+'
+    r'|data-md-component="?source"?'
     r'|<link[^>]*rel="?(?:stylesheet|preconnect|icon)[^>]*href="?(https?:)?//[^">\s]+'
 )
 
