@@ -149,7 +149,7 @@ async def _run_all(
     async with AsyncExitStack() as closing:
         locals_ = [LocalService(name, service) for name, service in services.items()]
         unready = [one for one in locals_ if one.name != READY]
-        coders = [LocalService(one.name, services[one.name], code=True) for one in unready]
+        coders = [LocalService(one.name, services[one.name], code=True) for one in locals_]
         starters: list[Starter] = [Bubblewrap(), *locals_]
         compiled = closing.enter_context(tempfile.TemporaryDirectory(prefix="agentbay-bench-"))
         embedded = Embedded(Path(compiled))
@@ -159,7 +159,7 @@ async def _run_all(
         measured: Measured = {
             "one at a time": await measure(starters, options.runs, 1, options.pause),
             "burst": await measure([starters[0], *unready], options.bursts, options.runs),
-            CODE: await measure(coders, max(1, options.runs // 5), 1),
+            CODE: await measure(coders, max(1, options.runs // 5), 1, options.pause),
             EMBEDDED: await measure([embedded], max(1, options.runs // 5), 1),
         }
         resting = {one.name: await one.resting(_RESTING) for one in unready}

@@ -228,7 +228,7 @@ class Server:
         sandboxes.on_close(browsers.close)
         self._stack.push_async_callback(_bounded, sandboxes.close_all, "sandboxes")
         self._stack.push_async_callback(_bounded, code.close_all, "code kernels")
-        ready = self._ready_sandboxes(sandboxes, background)
+        ready = self._ready_sandboxes(sandboxes, code, background)
         self._stack.push_async_callback(background.close, _GRACE)
         if not home.temporary:
             # Policies that upload at release are honoured while the home still exists.
@@ -254,11 +254,12 @@ class Server:
         )
 
     def _ready_sandboxes(
-        self, sandboxes: Sandboxes, background: BackgroundTasks
+        self, sandboxes: Sandboxes, kernels: Kernels, background: BackgroundTasks
     ) -> ReadySandboxes | None:
         if not (self._settings.ready and self.capability.available):
             return None
-        ready = ReadySandboxes(self._settings.ready, sandboxes, self._settings.images, background)
+        settings = self._settings
+        ready = ReadySandboxes(settings.ready, sandboxes, settings.images, kernels, background)
         self._stack.push_async_callback(_bounded, ready.close, "ready sandboxes")
         return ready
 

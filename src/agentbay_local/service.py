@@ -84,7 +84,8 @@ class LocalService(ServerContext[Server]):
         tls: Offer TLS beside plain HTTP, on the same port. The home gets a private certificate
             authority, whose certificate clients must trust: `ca_file`. Needs the extra ``local``.
         ready: Sandboxes, 32 at most, that are started before a session needs them. The first
-            command of a session that gets one does not wait for a start. Each takes some megabytes.
+            command and the first Python code of a session that gets one do not wait for a start.
+            Each takes 20 MB.
 
     Raises:
         CassetteError: The file is not a cassette.

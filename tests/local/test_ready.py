@@ -91,6 +91,20 @@ async def test_an_image_that_needs_other_limits_gets_a_sandbox_of_its_own() -> N
         assert ready.ids == {one}
 
 
+async def test_a_ready_sandbox_has_a_python_kernel_that_the_session_gets() -> None:
+    """Its first code does not wait until IPython is loaded."""
+    kernels = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c kernels/python_kernel[.]py"
+    async with serving() as (api, ready):
+        await until(lambda: ready.with_kernels == ready.ids)
+        session = await api.session()
+        assert await api.sh(session, kernels) == "1\n"
+        is_error, text = await api.tool(session, "run_code", language="python", code="print(6 * 7)")
+        assert not is_error
+        assert "42" in text
+        assert await api.sh(session, kernels) == "1\n"
+        await until(lambda: len(ready.with_kernels) == 1)
+
+
 async def test_a_session_with_contexts_gets_a_sandbox_of_its_own() -> None:
     """Their files come first, and its programs after them."""
     async with serving() as (api, ready):

@@ -60,6 +60,7 @@ class Kernel:
 
     Attributes:
         exited: Set when the process has exited.
+        used: Whether code has run in it.
     """
 
     def __init__(self, sandbox: Sandbox, process: SpawnedProcess, control: socket.socket) -> None:
@@ -78,6 +79,7 @@ class Kernel:
             StreamReader(process.stderr.fileno(), partial(self._add_output, "stderr")),
         )
         self.exited = asyncio.Event()
+        self.used = False
         self._status: int | None = None
         self._reading = asyncio.create_task(self._read_frames())
         self._exit_watcher = asyncio.create_task(self._watch_exit())
@@ -113,7 +115,7 @@ class Kernel:
             execution.add_output(output)
         self._idle_output, self._idle_budget = [], _IDLE_OUTPUT_LIMIT
         execution.start_timer()
-        self._execution = execution
+        self._execution, self.used = execution, True
         if self.exited.is_set():
             self._end_execution()
         sending = asyncio.create_task(self._send(execution))

@@ -7,6 +7,7 @@ other sessions and languages do not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import attrs
@@ -16,8 +17,10 @@ from agentbay_local.code.events import CodeOutcome, Event
 from agentbay_local.code.execution import Execution
 from agentbay_local.code.frames import MAX_FRAME
 from agentbay_local.code.kernel import Kernel
+from agentbay_local.protocol.arguments import ToolError
+from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.checks import check_environment, check_timeout
-from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxGone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -117,6 +120,20 @@ class Kernels:
         finally:
             execution.abandon()
 
+    async def prepare(self, session_id: str, language: str) -> None:
+        """Start a kernel before there is code for it.
+
+        If it does not start, nothing is raised: the first code tries again, and reports the reason.
+
+        Args:
+            session_id: Id of the session.
+            language: A canonical name.
+        """
+        slot = self._slots.setdefault((session_id, language), _Slot())
+        async with slot.lock:
+            with contextlib.suppress(ToolError, SandboxError, ApiError):
+                await self._get_kernel(session_id, language, slot)
+
     async def close(self, session_id: str) -> None:
         """Kill the kernels of a session. Idempotent."""
         for key in [key for key in self._slots if key[0] == session_id]:
@@ -150,7 +167,7 @@ class Kernels:
             raise
 
     async def _get_kernel(
-        self, session_id: str, language: str, slot: _Slot, execution: Execution
+        self, session_id: str, language: str, slot: _Slot, execution: Execution | None = None
     ) -> Kernel:
         """Return the live kernel of a slot, starting one if needed."""
         sandbox = None if slot.closed else await self._get_sandbox(session_id)
@@ -159,7 +176,8 @@ class Kernels:
             raise SandboxGone("the session has ended")
         if slot.kernel is not None and not slot.kernel.is_alive_in(sandbox):
             # It exited between executions, so no caller has learned of the lost state yet.
-            execution.report_restart(language)
+            if execution is not None and slot.kernel.used:
+                execution.report_restart(language)
             await slot.kernel.close()
             slot.kernel = None
         if slot.kernel is None:

@@ -3,7 +3,7 @@
 Each is started for an id that no session has yet, and the next session that it suits gets this id.
 So it has its own user, directory, limits and control group like every sandbox, it has never run a
 program of a user, and nothing but the id changes hands. Until then it is no session: it is in no
-list and counts for no quota.
+list and counts for no quota. It also has a Python kernel, in which no code has run.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentbay_local.background_tasks import BackgroundTasks
+    from agentbay_local.code import Kernels
     from agentbay_local.images import Images
     from agentbay_local.sessions.sandboxes import Sandboxes
     from agentbay_local.store import NewSession
@@ -38,17 +39,25 @@ class ReadySandboxes:
         count: How many to keep.
         sandboxes: Starts them.
         images: The images of sessions.
+        kernels: Starts their kernels.
         background: Runs their starts; closing it ends these.
     """
 
     def __init__(
-        self, count: int, sandboxes: Sandboxes, images: Images, background: BackgroundTasks
+        self,
+        count: int,
+        sandboxes: Sandboxes,
+        images: Images,
+        kernels: Kernels,
+        background: BackgroundTasks,
     ) -> None:
         self._count = count
         self._sandboxes = sandboxes
         self._images = images
+        self._kernels = kernels
         self._background = background
-        self._ready: list[str] = []
+        # With each id, whether its kernel was started.
+        self._ready: dict[str, bool] = {}
         self._starting: set[str] = set()
         self._filling: asyncio.Task[None] | None = None
 
@@ -56,6 +65,11 @@ class ReadySandboxes:
     def ids(self) -> frozenset[str]:
         """The ids of those that run."""
         return frozenset(self._ready)
+
+    @property
+    def with_kernels(self) -> frozenset[str]:
+        """The ids of those that are ready for code too."""
+        return frozenset(one for one, started in self._ready.items() if started)
 
     @contextlib.contextmanager
     def lend(self, new: NewSession) -> Iterator[NewSession]:
@@ -66,7 +80,7 @@ class ReadySandboxes:
         found = self._find(new.image)
         yield new if found is None else attrs.evolve(new, id=found)
         if found is not None:
-            self._ready.remove(found)
+            del self._ready[found]
         self.refill()
 
     def refill(self) -> None:
@@ -79,12 +93,14 @@ class ReadySandboxes:
     async def close(self) -> None:
         """End all, and remove their directories. The background tasks must have ended."""
         left = {*self._ready, *self._starting}
-        self._count, self._ready = 0, []
+        self._count, self._ready = 0, {}
         await asyncio.gather(*(self._sandboxes.remove(one) for one in left))
 
     def _forget_ended(self) -> None:
         """Forget those that a reset of the service has removed, or the kernel has killed."""
-        self._ready = [one for one in self._ready if self._sandboxes.alive(one) is not None]
+        ended = [one for one in self._ready if self._sandboxes.alive(one) is None]
+        for one in ended:
+            del self._ready[one]
 
     def _find(self, image: str) -> str | None:
         self._forget_ended()
@@ -92,17 +108,26 @@ class ReadySandboxes:
         return next((one for one in self._ready if self._sandboxes.suits(one, wanted)), None)
 
     async def _fill(self) -> None:
-        while len(self._ready) < self._count:
-            await asyncio.sleep(_REST)
-            if not self._sandboxes.are_starting and not await self._start(new_session_id()):
-                return  # it is logged, and the next session tries again
+        """Start what is missing: sandboxes first, and kernels while none is missing."""
+        while True:
+            without = next((one for one, started in self._ready.items() if not started), None)
+            if len(self._ready) < self._count:
+                await asyncio.sleep(_REST)
+                if not self._sandboxes.are_starting and not await self._start(new_session_id()):
+                    return  # it is logged, and the next session tries again
+            elif without is not None:
+                await self._kernels.prepare(without, "python")
+                if without in self._ready:
+                    self._ready[without] = True
+            else:
+                return
 
     async def _start(self, one: str) -> bool:
         # If it is cancelled, `close` removes the directory.
         self._starting.add(one)
         try:
             await self._sandboxes.get(one)
-            self._ready.append(one)
+            self._ready[one] = False
         except ApiError:
             await self._sandboxes.remove(one)
         self._starting.discard(one)

@@ -374,6 +374,63 @@ async def test_packages_are_those_of_the_service(coder: CodeRunner) -> None:
     assert await coder.value("import IPython; IPython.__file__ > ''") == "True"
 
 
+async def test_the_completer_is_there_for_those_who_use_it(coder: CodeRunner) -> None:
+    """The kernel starts without it."""
+    await coder.python("import sys; early = 'IPython.core.completer' in sys.modules")
+    assert await coder.value("early") == "False"
+    assert await coder.value("'print' in get_ipython().Completer.global_matches('pri')") == "True"
+
+
+async def test_garbage_is_collected(coder: CodeRunner) -> None:
+    """The kernel starts without that."""
+    assert await coder.value("import gc; gc.isenabled()") == "True"
+
+
+async def test_a_kernel_that_starts_ahead_finds_what_is_installed_before_its_first_code(
+    coder: CodeRunner,
+) -> None:
+    """It starts again for that, once, without a word to the client."""
+    own = f"/opt/agentbay/python/lib/python{session_python().version}/site-packages"
+    await coder.kernels.prepare("s-1", "python")
+    install = f"mkdir added; echo 'value = 5' > added/new_one.py; echo $PWD/added > {own}/added.pth"
+    assert (await coder.sandbox.run(install, timeout=60)).exit_code == 0
+
+    outcome = await coder.python("import new_one, os; state = os.getpid(); print(new_one.value)")
+
+    assert (outcome.stdout, outcome.stderr, outcome.end.error) == ("5\n", "", None)
+    assert not outcome.end.state_lost
+    assert (await coder.sandbox.run(f"touch {own}/later.pth", timeout=60)).exit_code == 0
+    assert await coder.value("state == os.getpid()") == "True"
+
+
+async def test_a_kernel_that_starts_ahead_and_ends_unused_is_replaced_in_silence(
+    coder: CodeRunner,
+) -> None:
+    """No state is lost with it."""
+    await coder.kernels.prepare("s-1", "python")
+    await coder.sandbox.run("kill -9 -1", timeout=60)
+    kernel = coder.kernels._slots["s-1", "python"].kernel
+    assert kernel is not None
+    await asyncio.wait_for(kernel.exited.wait(), 60)
+
+    outcome = await coder.python("1")
+
+    assert outcome.end.error is None
+    assert not outcome.end.state_lost
+
+
+async def test_a_kernel_that_cannot_start_ahead_is_reported_by_the_first_code(
+    coder: CodeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else could be told."""
+    with monkeypatch.context() as missing:
+        missing.setattr(importlib.util, "find_spec", lambda name: None)
+        await coder.kernels.prepare("s-1", "python")
+        with pytest.raises(ToolError, match="IPython"):
+            await coder.python("1")
+    assert await coder.value("1") == "1"
+
+
 async def test_a_missing_ipython_is_an_error_with_the_remedy(
     coder: CodeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

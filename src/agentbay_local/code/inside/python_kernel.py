@@ -8,14 +8,18 @@ comes in its right place.
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import re
+import select
 import signal
+import site
 import socket
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.displayhook import DisplayHook
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 CONTROL = 3
+AGAIN = "again"
 LARGEST_BUNDLE = 12 * 1024 * 1024
 LARGEST_TEXT = 1024 * 1024
 MOST_VALUES = 250_000
@@ -141,6 +146,15 @@ class Shell(InteractiveShell):
     channel: ServiceChannel
     # The default runs commands on a pseudo-terminal, which merges their two streams.
     system = InteractiveShell.system_raw
+
+    def init_completer(self) -> None:
+        """Leave the completer to those who use it: no terminal does, and its import takes long."""
+
+    @cached_property
+    def Completer(self) -> Any:  # noqa: N802 - the name is IPython's
+        """IPython's completer."""
+        super().init_completer()  # sets the attribute of this name
+        return self.__dict__["Completer"]
 
     def enable_gui(self, gui: str | None = None) -> None:
         """Accept any graphical toolkit and use none."""
@@ -286,13 +300,41 @@ def flush(stream: Any) -> None:
         return
 
 
+def environment_state() -> list[int]:
+    """Return the times of the directories that the session installs packages to."""
+    return [os.stat(path).st_mtime_ns for path in site.getsitepackages() if os.path.exists(path)]
+
+
+def start_again_if_outdated(channel: ServiceChannel, before: list[int]) -> None:
+    """Wait for the first request; if packages were installed meanwhile, start this program again.
+
+    A kernel can be started long before its first code. That code must find what commands have
+    installed until then, even another version of what the kernel has loaded.
+    """
+    select.select([channel.control], [], [])
+    if environment_state() == before:
+        return
+    # Inherited, so that an interrupt of the request does not end the new program while it loads.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):  # the session has broken its Python: go on with what is loaded
+        os.set_inheritable(CONTROL, True)
+        os.execv(sys.executable, [*sys.orig_argv, AGAIN])  # noqa: S606 - its own command
+    os.set_inheritable(CONTROL, False)
+    signal.signal(signal.SIGINT, ignore_interrupt)
+
+
 def main() -> None:
     """Run requests until the service closes its end."""
+    before, again = environment_state(), AGAIN in sys.argv
     channel = ServiceChannel(open_control())
     signal.signal(signal.SIGINT, ignore_interrupt)
     sys.argv = [""]
     shell = make_shell(channel)
-    channel.send({"ready": True})
+    gc.freeze()
+    gc.enable()
+    if not again:
+        channel.send({"ready": True})
+        start_again_if_outdated(channel, before)
     while (request := channel.receive_request()) is not None:
         execute(shell, channel, request)
 
