@@ -19,7 +19,6 @@ import socket
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.displayhook import DisplayHook
@@ -150,11 +149,13 @@ class Shell(InteractiveShell):
     def init_completer(self) -> None:
         """Leave the completer to those who use it: no terminal does, and its import takes long."""
 
-    @cached_property
-    def Completer(self) -> Any:  # noqa: N802 - the name is IPython's
-        """IPython's completer."""
-        super().init_completer()  # sets the attribute of this name
-        return self.__dict__["Completer"]
+    def __getattr__(self, name: str) -> Any:
+        """Make the completer when something asks for it."""
+        if name != "Completer":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        make_completer: Any = super().init_completer  # IPython's functions have no types
+        make_completer()
+        return self.__dict__[name]
 
     def enable_gui(self, gui: str | None = None) -> None:
         """Accept any graphical toolkit and use none."""
