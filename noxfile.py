@@ -57,6 +57,7 @@ INTEGRATIONS: dict[str, tuple[str, ...]] = {
     "mini_swe_agent": (),
     "openai_agents": (),
     "pydantic_ai": (),
+    "smolagents": ("numpy>=1.26",),
 }
 #: Packages of which a judge needs a few modules, and not what they depend on, which is much.
 WITHOUT_DEPENDENCIES = {"deepagents": ("deepagents-code>=0.1.50",)}

@@ -26,6 +26,7 @@ FRAMEWORKS = {
     "mini_swe_agent": "minisweagent",
     "openai_agents": "agents.sandbox",
     "pydantic_ai": "pydantic_ai.workspaces",
+    "smolagents": "smolagents",
 }
 
 _PAGE = Path(__file__).parents[2] / "docs" / "integrations.md"
