@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentbay_local.images import decompression
 from agentbay_local.images.rootfs_archive import open_archives
 from agentbay_local.images.unpack import ArchiveError, Budget, Unpacker
 
@@ -59,6 +63,70 @@ def test_an_archive_of_all_files_is_unpacked(tmp_path: Path, compressed: bool) -
     source = tmp_path / "export.tar"
     source.write_bytes(gzip.compress(content) if compressed else content)
     assert unpacked(source, tmp_path / "layer") == {"usr/bin/tool": "1", "usr/.wh.file": "kept"}
+
+
+def zstd(content: bytes) -> bytes:
+    """Compress with the program; skip the test without it."""
+    if shutil.which("zstd") is None:
+        pytest.skip("zstd is not installed here")
+    return subprocess.run(["zstd", "-cq"], input=content, stdout=subprocess.PIPE, check=True).stdout
+
+
+def two_streams(content: bytes) -> bytes:
+    """Compress the halves of a content apart, and fill up the first one."""
+    half = len(content) // 2
+    return lzma.compress(content[:half]) + b"\0" * 8 + lzma.compress(content[half:])
+
+
+COMPRESSIONS = {"xz": lzma.compress, "xz in parts": two_streams, "zstd": zstd}
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_xz_and_zstd_are_read(tmp_path: Path, compression: str) -> None:
+    """As an archive of all files, and as layers of a layout within an archive."""
+    compress = COMPRESSIONS[compression]
+    source = tmp_path / "export.tar"
+    source.write_bytes(compress(files(**{"usr/bin/tool": "x" * 3_000_000})))
+    assert list(unpacked(source, tmp_path / "first").values()) == ["x" * 3_000_000]
+    packed = layout(tmp_path / "layout", *map(compress, LAYERS), compressed=False)
+    source = pack(packed, tmp_path / "layout.tar")
+    assert unpacked(source, tmp_path / "second") == {"usr/bin/tool": "2"}
+    source.write_bytes(compress(source.read_bytes()))
+    assert unpacked(source, tmp_path / "third") == {"usr/bin/tool": "2"}
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("spoil_it", [lambda data: data[:-9], lambda data: data[:40] + b"xxxxxxxx"])
+def test_damaged_compression_is_refused(tmp_path: Path, compression: str, spoil_it: Any) -> None:
+    """At its end too: what is missing there is part of a file."""
+    source = tmp_path / "export.tar"
+    source.write_bytes(spoil_it(COMPRESSIONS[compression](files(**{"usr/bin/tool": "1"}))))
+    with pytest.raises(ArchiveError, match="damaged"):
+        unpacked(source, tmp_path / "layer")
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_what_is_too_much_is_not_unpacked(
+    tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary file is no way around the budget."""
+    monkeypatch.setattr(decompression, "MOST_BYTES", 1_000_000)
+    source = tmp_path / "export.tar"
+    source.write_bytes(COMPRESSIONS[compression](files(**{"usr/bin/tool": "x" * 3_000_000})))
+    with pytest.raises(ArchiveError, match="more than 1000000 bytes"):
+        unpacked(source, tmp_path / "layer")
+
+
+def test_zstd_without_its_program_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python reads it since 3.14."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(decompression, "find_spec", lambda _: None)
+    source = tmp_path / "export.tar"
+    source.write_bytes(b"\x28\xb5\x2f\xfd and more")
+    with pytest.raises(ArchiveError, match="install zstd, or save the archive with gzip"):
+        unpacked(source, tmp_path / "layer")
 
 
 def spoil(path: str, text: str) -> Any:

@@ -14,11 +14,12 @@ import os
 import platform
 import re
 import tarfile
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 
 from agentbay_local.images.apt import sha256_of
+from agentbay_local.images.decompression import uncompressed
 from agentbay_local.images.unpack import ArchiveError, BoundedMember
 from agentbay_local.sandbox.host.openat import open_beneath
 
@@ -35,7 +36,6 @@ _MAX_DOCUMENT = 4 * 1024 * 1024
 _MAX_LAYERS = 500
 _MAX_NESTING = 4
 _MAX_MEMBERS = 100_000
-_GZIP = b"\x1f\x8b"
 
 
 @attrs.frozen
@@ -64,7 +64,7 @@ def open_archives(source: Path) -> Iterator[RootArchives]:
             yield RootArchives(_layers(_open_directory(source, stack)), whiteouts=True)
             return
         file = stack.enter_context(source.open("rb"))
-        opened = _uncompressed(file)
+        opened = stack.enter_context(uncompressed(file))
         with _as_archive_error(source):
             first = _first_name(opened)
         opened.seek(0)
@@ -74,13 +74,6 @@ def open_archives(source: Path) -> Iterator[RootArchives]:
             yield RootArchives(_layers(layout), whiteouts=True)
         else:
             yield RootArchives(iter([opened]), whiteouts=False)
-
-
-def _uncompressed(file: IO[bytes]) -> IO[bytes]:
-    """Return a file to read what gzip has compressed; any other file as it is."""
-    magic = file.read(len(_GZIP))
-    file.seek(0)
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if magic == _GZIP else file
 
 
 @contextlib.contextmanager
@@ -148,8 +141,8 @@ def _layers(open_file: Callable[[str], IO[bytes]]) -> Iterator[IO[bytes]]:
     if not isinstance(layers, list) or not 0 < len(layers) <= _MAX_LAYERS:
         raise ArchiveError("the manifest of the layout names no layers, or too many")
     for layer in layers:
-        with _open_blob(open_file, layer) as blob:
-            yield _uncompressed(blob)
+        with _open_blob(open_file, layer) as blob, uncompressed(blob) as opened:
+            yield opened
 
 
 def _manifest(
