@@ -14,6 +14,8 @@ from agentbay_local.images.catalog import tool_not_offered
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.tools.schemas import FEATURES, TOOLS
 
+from .archives import pack
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -157,8 +159,14 @@ def test_tools_follow_from_features() -> None:
     assert "`agentbay image build browser_latest`" in tool_not_offered("x", "run_code")
 
 
-async def test_a_session_has_the_image_that_it_was_made_with(layer: Path) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_session_has_the_image_that_it_was_made_with(
+    layer: Path, packed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Its programs, its limits and its tools; others have none of it."""
+    monkeypatch.setenv("AGENTBAY_IMAGES", str(tmp_path / "images"))
+    if packed:
+        layer = pack(layer, tmp_path / "layer.tar")
     image = Image("tools", layers=[layer], features={"shell"}, limits=Limits(processes=700))
     async with (
         LocalService(images=[image]) as service,

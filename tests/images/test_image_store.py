@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_local import Image, Limits
-from agentbay_local.images import Images, ImageStore
+from agentbay_local.images import Images, ImageStore, rootfs_archive
+
+from .archives import files
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from agentbay_local.images.unpack import Unpacker
 
 
 @pytest.fixture
@@ -151,3 +155,54 @@ def test_the_user_chooses_the_directory(tmp_path: Path) -> None:
     usual = ImageStore.of_user({"XDG_DATA_HOME": str(tmp_path)})
     assert usual.directory == tmp_path / "agentbay" / "images"
     assert os.environ["AGENTBAY_IMAGES"].endswith("no-images")
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """Give an archive that can be a layer."""
+    file = tmp_path / "layer.tar"
+    file.write_bytes(files(**{"usr/bin/tool": "1"}))
+    return file
+
+
+def test_an_archive_is_unpacked_once(
+    tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each service that has the image uses the same directory."""
+    unpackings: list[Path] = []
+
+    def counted(source: Path, unpacker: Unpacker) -> None:
+        unpackings.append(source)
+        unpack_root(source, unpacker)
+
+    unpack_root = rootfs_archive.unpack_root
+    monkeypatch.setattr(rootfs_archive, "unpack_root", counted)
+    image = Image("tools", layers=[packed])
+    found = [Images([image], ImageStore(tmp_path / "s")).offered("tools") for _ in range(3)]
+    (layer,) = {layer for one in found for layer in one.layers}
+    assert (layer / "usr/bin/tool").read_text() == "1"
+    assert unpackings == [packed]
+
+
+def test_an_archive_that_changes_is_unpacked_again(tmp_path: Path, packed: Path) -> None:
+    """What the old one held is removed when nothing uses it."""
+    store = ImageStore(tmp_path / "s")
+    first = store.unpacked(packed)
+    packed.write_bytes(files(**{"usr/bin/tool": "22"}))
+    second = store.unpacked(packed)
+    assert (second / "usr/bin/tool").read_text() == "22"
+    store.publish(Image("other", layers=[second]), None, {})
+    assert first.exists()
+    store.release()
+    store.publish(Image("other", layers=[second]), None, {})
+    assert (first.exists(), second.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("content", [b"no archive", files(**{"etc/only": "1"})])
+def test_an_archive_that_cannot_be_a_layer_is_refused(tmp_path: Path, content: bytes) -> None:
+    """When the service is made."""
+    file = tmp_path / "layer.tar"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"layer\.tar"):
+        Images([Image("tools", layers=[file])], ImageStore(tmp_path / "s"))
+    assert not list((tmp_path / "s" / "staging").iterdir())

@@ -18,6 +18,7 @@ from agentbay_local.images.unpack import ArchiveError, Budget, Unpacker
 from .archives import MACHINE, archive, files, layout, member, pack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -78,7 +79,11 @@ def two_streams(content: bytes) -> bytes:
     return lzma.compress(content[:half]) + b"\0" * 8 + lzma.compress(content[half:])
 
 
-COMPRESSIONS = {"xz": lzma.compress, "xz in parts": two_streams, "zstd": zstd}
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
+    "xz": lzma.compress,
+    "xz in parts": two_streams,
+    "zstd": zstd,
+}
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)

@@ -70,7 +70,8 @@ def _add_sandbox_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=DIR",
-        help="image whose sessions see a directory with usr over the system; may be repeated",
+        help="image whose sessions see a directory with usr (or an archive of one) over the "
+        "system; may be repeated",
     )
     parser.add_argument(
         "--ready",

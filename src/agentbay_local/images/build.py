@@ -25,7 +25,7 @@ from agentbay_local.images.apt import (
 from agentbay_local.images.image import Image
 from agentbay_local.images.post_install import make_caches
 from agentbay_local.images.recipes import BASIC, PROGRAMS, WIDE
-from agentbay_local.images.rootfs_archive import open_archives
+from agentbay_local.images.rootfs_archive import unpack_root
 from agentbay_local.images.unpack import ArchiveError, Budget, Unpacker
 from agentbay_local.sandbox.host import programs
 from agentbay_local.sandbox.probe import probe
@@ -126,7 +126,7 @@ async def import_image(
         layer = _new_layer(directory)
         unpacker = Unpacker(layer, Budget())
         say(f"unpacking {source}")
-        await asyncio.to_thread(_unpack_source, source, unpacker)
+        await asyncio.to_thread(unpack_root, source, unpacker)
         if not (layer / "usr").is_dir() or not any((layer / "usr").iterdir()):
             raise ArchiveError(f"{source} has no usr, so it is not a root file system")
         await _finish_layer([layer], directory, unpacker, say)
@@ -254,12 +254,6 @@ def _install_python(
     with archive.open("rb") as file:
         unpacker.unpack(file)
     return installed
-
-
-def _unpack_source(source: Path, unpacker: Unpacker) -> None:
-    with open_archives(source) as archives:
-        for archive in archives.streams:
-            unpacker.unpack(archive, whiteouts=archives.whiteouts)
 
 
 async def _finish_layer(

@@ -8,6 +8,8 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
+import attrs
+
 from agentbay_async._protocol.byte_calls import TAKES_BYTES
 from agentbay_async._protocol.codec import compact_json
 from agentbay_async._protocol.schema import Tool
@@ -71,7 +73,23 @@ class Images:
                     f"images: {image.name!r} has layers, which need isolation 'namespaces'; "
                     f"{isolation.value!r} cannot lay them over the system"
                 )
-            self._given[image.name] = image.check_layers()
+            self._given[image.name] = self._with_directories(image.check_layers())
+
+    def _with_directories(self, image: Image) -> Image:
+        """Return an image whose layers that are archives are unpacked."""
+        archives = [layer for layer in image.layers if layer.is_file()]
+        if not archives:
+            return image
+        if self._store is None:
+            raise ValueError(f"layers: {archives[0]} needs a directory to be unpacked into")
+        try:
+            layers = [
+                self._store.unpacked(layer) if layer in archives else layer
+                for layer in image.layers
+            ]
+        except OSError as error:
+            raise ValueError(f"layers: {archives[0]} cannot be unpacked: {error}") from error
+        return attrs.evolve(image, layers=layers).check_layers()
 
     def offered(self, name: str | None) -> Image:
         """Return an image, or the default one for None.

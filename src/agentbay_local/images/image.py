@@ -78,7 +78,8 @@ class Image:
         name: The name that clients give as ``image_id``.
         layers: Directories that its sessions see over the machine's own system, the lowest first.
             Each has ``usr``, and where its programs need them ``etc``, ``opt`` and ``var``. They
-            are read-only.
+            are read-only. A tar archive of such a directory, or an OCI layout as one, is unpacked
+            by the first service that has the image.
         features: What it offers, of ``"shell"``, ``"code"``, ``"browser"`` and ``"desktop"``. By
             default what the recipe of its name offers, else shell and code.
         limits: What its programs need. It replaces those limits of the service that are the
@@ -108,6 +109,8 @@ class Image:
             ValueError: A layer is not a directory that can be laid over the system.
         """
         for layer in self.layers:
+            if layer.is_file():
+                continue  # an archive, which says more when it is unpacked
             if not (layer / "usr").is_dir() or (layer / "usr").is_symlink():
                 raise ValueError(f"layers: {layer} must be a directory that has a directory usr")
             beside = [name for name in _BELONG_TO_USR if (layer / name).is_dir()]

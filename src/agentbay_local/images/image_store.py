@@ -2,6 +2,7 @@
 
     NAME.json    one for each image, replaced atomically
     layers/      their layers; other layers of an image may lie elsewhere
+    archives/    layers of `Image` that are archives, unpacked, and where each came from
     staging/     layers that are being made; the next command removes what an interrupted one leaves
 
 A lock on a directory says that it is in use: of a layer shared, by services that have it in
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -79,6 +81,41 @@ class ImageStore:
                 return image
             # It was replaced since its manifest was read.
         raise ValueError(f"{name} is being replaced; try again")
+
+    def unpacked(self, archive: Path) -> Path:
+        """Return a layer with what an archive holds, and keep it until `release`.
+
+        The archive is unpacked once, and again when it has changed.
+
+        Raises:
+            ValueError: It is damaged, hostile, too large or no root file system.
+            OSError: It cannot be read, or there is no room.
+        """
+        layer = self.directory / "archives" / _key_of(archive)
+        for _ in range(_TRIES):
+            if self._lock(layer):
+                return layer
+            self._unpack(archive, layer)
+        raise ValueError(f"{archive} is being replaced; try again")
+
+    def _unpack(self, archive: Path, layer: Path) -> None:
+        # Services without such an image never load these modules.
+        from agentbay_local.images.rootfs_archive import unpack_root
+        from agentbay_local.images.unpack import ArchiveError, Budget, Unpacker
+
+        with self.staging() as place:
+            fresh = place / "layer"
+            fresh.mkdir()
+            # Sessions of a service that is root read it, whatever the umask is.
+            fresh.chmod(0o755)
+            unpack_root(archive, Unpacker(fresh, Budget()))
+            if not (fresh / "usr").is_dir():
+                raise ArchiveError(f"{archive} has no usr, so it cannot be a layer")
+            with self._alone():
+                layer.parent.mkdir(exist_ok=True)
+                _source_of(layer).write_text(str(archive), "utf-8")
+                if not layer.exists():  # another service may have been faster
+                    fresh.rename(layer)
 
     def release(self) -> None:
         """Allow the layers to be removed that `hold` has kept."""
@@ -232,6 +269,30 @@ class ImageStore:
         place = self.directory / "layers"
         for layer in set(place.glob("*")) - named if place.is_dir() else ():
             _remove_unlocked(layer)
+        for layer in (self.directory / "archives").glob("*"):
+            if layer.suffix != _SOURCE and not _is_of_its_source(layer):
+                _remove_unlocked(layer)
+
+
+_SOURCE = ".source"
+
+
+def _key_of(archive: Path) -> str:
+    """Return a name that another archive, or a changed one, does not have."""
+    found = archive.stat()
+    facts = (str(archive), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _source_of(layer: Path) -> Path:
+    return layer.with_name(f"{layer.name}{_SOURCE}")
+
+
+def _is_of_its_source(layer: Path) -> bool:
+    try:
+        return _key_of(Path(_source_of(layer).read_text("utf-8"))) == layer.name
+    except OSError:  # the archive is gone
+        return False
 
 
 def _remove_unlocked(directory: Path) -> None:

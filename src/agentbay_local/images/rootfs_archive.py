@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["RootArchives", "open_archives"]
+    from agentbay_local.images.unpack import Unpacker
+
+__all__ = ["RootArchives", "open_archives", "unpack_root"]
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm"}
@@ -49,6 +51,18 @@ class RootArchives:
 
     streams: Iterator[IO[bytes]]
     whiteouts: bool
+
+
+def unpack_root(source: Path, unpacker: Unpacker) -> None:
+    """Unpack a root file system.
+
+    Raises:
+        ArchiveError: It is damaged, hostile, too large or something else.
+        OSError: It cannot be read, or the layer cannot be written.
+    """
+    with open_archives(source) as archives:
+        for archive in archives.streams:
+            unpacker.unpack(archive, whiteouts=archives.whiteouts)
 
 
 @contextlib.contextmanager
