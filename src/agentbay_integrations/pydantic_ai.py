@@ -31,7 +31,7 @@ from pydantic_ai.workspaces import (
     WorkspaceUnavailableError,
 )
 
-from agentbay_async import AgentBayError, SessionNotFoundError
+from agentbay_async import AgentBayError, AsyncAgentBay, SessionNotFoundError
 from agentbay_async.errors import (
     FileError,
     RemoteFileExistsError,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pydantic_ai import RunContext
     from pydantic_ai.workspaces import WorkspaceCommand
 
-    from agentbay_async import AsyncAgentBay, AsyncSession, CreateSessionParams
+    from agentbay_async import AsyncSession, CreateSessionParams
     from agentbay_integrations._commands import FinishedCommand
 
 __all__ = ["AgentBayBackend", "AgentBayWorkspace"]
@@ -347,6 +347,7 @@ class AgentBayWorkspace(AbstractCapability[AgentDepsT]):
         self._session = session
         self._bay = bay
         self._params = params
+        self._own_bay: AsyncAgentBay | None = None
         self._backends: list[AgentBayBackend] = []
 
     def get_workspace(
@@ -359,8 +360,13 @@ class AgentBayWorkspace(AbstractCapability[AgentDepsT]):
             backend = AgentBayBackend(session=self._session)
             # A message history must not lead to another session than the one handed in.
             return backend if ref in (None, backend.ref) else None
-        backend = AgentBayBackend(ref=ref, bay=self._bay, params=self._params, run=ctx.run_id)
-        self._backends.append(backend)
+        bay = self._bay or self._own_bay
+        if bay is None:
+            # One for all runs: a server has many.
+            bay = self._own_bay = AsyncAgentBay()
+        backend = AgentBayBackend(ref=ref, bay=bay, params=self._params, run=ctx.run_id)
+        if ref is None:
+            self._backends.append(backend)
         return backend
 
     async def __aenter__(self: S) -> S:
@@ -380,7 +386,10 @@ class AgentBayWorkspace(AbstractCapability[AgentDepsT]):
         Raises:
             AgentBayError: A session could not be deleted.
         """
+        bay, self._own_bay = self._own_bay, None
         async with AsyncExitStack() as stack:
+            if bay is not None:
+                stack.push_async_callback(bay.aclose)
             while self._backends:
                 stack.push_async_callback(self._backends.pop().aclose)
 
