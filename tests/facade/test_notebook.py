@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 jupyter_client = pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
-nbclient = pytest.importorskip("nbclient")
-nbformat = pytest.importorskip("nbformat")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kernels are interrupted otherwise")
 
@@ -133,6 +131,7 @@ _ASYNC_CELLS = (
 @pytest.mark.slow
 def test_both_styles_show_tables_pictures_and_progress(service: LocalService) -> None:
     """In the outputs of their cells, and without a line on stderr."""
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     start = _CLIENT.replace(
         "bay.create()", "bay.create(CreateSessionParams(image_id='code_latest'))"
     )
