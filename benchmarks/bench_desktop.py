@@ -1,4 +1,4 @@
-"""Benchmark of desktops in sessions of the local service: start, screenshots, clicks and text.
+"""Benchmark of desktops: start, screenshots, clicks and text, and several desktops at once.
 
 It needs the image `linux_latest` with its layer (`agentbay image build linux_latest`), or a layer
 given by ``--layer``.
@@ -86,6 +86,36 @@ async def measure(bay: AsyncAgentBay, rounds: int) -> dict[str, list[float]]:
     return samples
 
 
+async def _open_desktop(bay: AsyncAgentBay) -> tuple[AsyncSession, dict[str, float]]:
+    """Create a session with a terminal on its screen; return the times since, and megabytes."""
+    start = time.perf_counter()
+    session = (await bay.create()).unwrap()
+    (await session.computer.start_app("xterm")).unwrap()
+    while not (await session.computer.list_root_windows()).unwrap():
+        continue
+    opened = time.perf_counter() - start
+    (await session.computer.beta_take_screenshot()).unwrap()
+    pictured = time.perf_counter() - start
+    used = ((await session.get_metrics()).unwrap().mem_used or 0) / 2**20
+    return session, {"seconds to a window": opened, "to a picture": pictured, "MB": used}
+
+
+async def show_together(bay: AsyncAgentBay, count: int) -> None:
+    """Open desktops one after the other, and then as many at once; print medians and ranges."""
+    alone = [await _open_desktop(bay) for _ in range(count)]
+    await asyncio.gather(*(session.delete() for session, _ in alone))
+    together = await asyncio.gather(*(_open_desktop(bay) for _ in range(count)))
+    await asyncio.gather(*(session.delete() for session, _ in together))
+    print(f"\n| {count} desktops | one after the other | at once |\n| --- | --- | --- |")
+    for name in alone[0][1]:
+        columns = [_spread([one[name] for _, one in found]) for found in (alone, together)]
+        print(f"| {name} | {' | '.join(columns)} |")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
+
+
 def show(samples: dict[str, list[float]]) -> None:
     """Print the median and the slowest of each operation, in milliseconds."""
     print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
@@ -105,6 +135,7 @@ async def _main(options: argparse.Namespace) -> None:
         AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
     ):
         show(await measure(bay, options.rounds))
+        await show_together(bay, options.together)
 
 
 def main() -> int:
@@ -112,6 +143,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layer", type=Path, help="a directory that has the programs of a desktop")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--together", type=int, default=10, help="desktops at once (10)")
     with temporary_ledger():
         asyncio.run(_main(parser.parse_args()))
     return 0
