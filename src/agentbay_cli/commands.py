@@ -144,7 +144,7 @@ def shell(
     endpoint: Endpoint = None,
 ) -> int:
     """Open a shell in a session, in this terminal. The exit code is that of the shell."""
-    _check_terminal()
+    _check_system()
     from agentbay_cli.terminal import parse_keys
 
     try:
@@ -152,6 +152,7 @@ def shell(
     except ValueError as error:
         raise options.usage_error(f"--detach-keys: {error}") from None
     variables = options.parse_envs(envs)
+    _check_terminal()
     with connect(endpoint) as bay:
         session = find_session(bay, session_id)
         return _open(session, Program("", variables, cwd), keys, attach_to)
@@ -195,9 +196,13 @@ def _script(session: "Session", line: str) -> str:
     return path
 
 
-def _check_terminal() -> None:
+def _check_system() -> None:
     if sys.platform == "win32":
         raise options.usage_error(_NEEDS_POSIX)
+
+
+def _check_terminal() -> None:
+    _check_system()
     from agentbay_cli.terminal import has_terminal
 
     if not has_terminal():

@@ -68,7 +68,13 @@ def service() -> Iterator[LocalService]:
 
 
 @pytest.fixture(params=["win32", "darwin"])
-def run(request: pytest.FixtureRequest, service: LocalService):
+def platform(request: pytest.FixtureRequest) -> str:
+    """Name a system as `sys.platform` does."""
+    return str(request.param)
+
+
+@pytest.fixture
+def run(platform: str, service: LocalService):
     """Run a program in a child process on a simulated system."""
 
     def run_program(code: str) -> subprocess.CompletedProcess[str]:
@@ -78,7 +84,7 @@ def run(request: pytest.FixtureRequest, service: LocalService):
             "AGENTBAY_API_KEY": service.api_key,
         }
         return subprocess.run(
-            [sys.executable, "-c", f"PLATFORM = {request.param!r}\n{_PRELUDE}\n{code}"],
+            [sys.executable, "-c", f"PLATFORM = {platform!r}\n{_PRELUDE}\n{code}"],
             env=environment,
             capture_output=True,
             text=True,
@@ -170,6 +176,16 @@ def test_commands_of_the_cloud_work(run, command: str):
     done = run(_command(command))
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+@pytest.mark.parametrize("command", ["shell s-1", "run -t -- sh"])
+@pytest.mark.parametrize("platform", ["win32"])
+def test_terminals_on_windows_say_what_they_need(run, command: str):
+    """The rest of the command line needs no terminal."""
+    done = run(_command(command))
+
+    assert done.returncode == 2
+    assert "needs termios, which Windows lacks; use WSL 2" in done.stderr
 
 
 def test_the_page_on_the_local_service_has_that_container():
