@@ -84,6 +84,7 @@ class SessionOwner:
         self._session_id = session_id
         self._bay = bay
         self._params = session_params(framework, params, run)
+        self._has_contexts = bool(self._params.context_syncs)
         self._own_bay: AsyncAgentBay | None = None
         self._is_ours = False
         # Not asyncio's, which belongs to one event loop: a program may run several, one by one.
@@ -115,9 +116,10 @@ class SessionOwner:
     async def close(self) -> None:
         """Delete the session if it was made here, and close the client if that was made here.
 
-        A cancel waits for it.
+        The files of its contexts are saved first. A cancel waits for it.
 
         Raises:
+            ContextSyncError: They could not be saved. The session lives on; they are in it.
             AgentBayError: The session could not be deleted.
         """
         await uninterrupted(self._close())
@@ -128,7 +130,7 @@ class SessionOwner:
             bay, self._own_bay = self._own_bay, None
             try:
                 if self.session is not None and self._is_ours:
-                    (await self.session.delete()).unwrap()
+                    (await self.session.delete(self._has_contexts)).unwrap()
                     self.session, self._is_ours = None, False
             finally:
                 if bay is not None:
@@ -161,6 +163,7 @@ class BlockingSessionOwner:
         self.session = session
         self._bay = bay
         self._params = session_params(framework, params, run)
+        self._has_contexts = bool(self._params.context_syncs)
         self._own_bay: agentbay.AgentBay | None = None
         self._is_ours = False
         self._lock = threading.Lock()
@@ -196,7 +199,7 @@ class BlockingSessionOwner:
             bay, self._own_bay = self._own_bay, None
             try:
                 if self.session is not None and self._is_ours:
-                    self.session.delete().unwrap()
+                    self.session.delete(self._has_contexts).unwrap()
                     self.session, self._is_ours = None, False
             finally:
                 if bay is not None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay import AgentBay
-from agentbay_async import AsyncAgentBay, ClosedError, CreateSessionParams, LifecyclePolicy
+from agentbay_async import (
+    AsyncAgentBay,
+    ClosedError,
+    ContextSync,
+    CreateSessionParams,
+    LifecyclePolicy,
+)
 from agentbay_integrations._sessions import BlockingSessionOwner, SessionOwner, session_params
 
 if TYPE_CHECKING:
@@ -57,6 +63,23 @@ async def test_a_session_that_is_handed_in_stays(service: LocalService):
         await owner.close()
 
         assert list(service.living()) == [session.session_id]
+
+
+async def test_files_of_contexts_are_saved_before_the_session_is_deleted(service: LocalService):
+    """They are what must outlive it."""
+    async with AsyncAgentBay() as bay:
+        context = (await bay.context.get("kept", create=True)).unwrap()
+        params = CreateSessionParams(context_syncs=[ContextSync.new(context.id, "/mnt/data")])
+        owner = SessionOwner("pydantic-ai", bay=bay, params=params)
+        files = (await owner.get()).file_system
+        (await files.write_file("/mnt/data/result.txt", "kept")).unwrap()
+
+        await owner.close()
+
+        found = (await bay.context.list_files(context.id, "/")).unwrap()
+        assert [one.file_name for one in found.entries] == ["result.txt"]
+        (await bay.context.delete(context)).unwrap()
+    assert service.living() == {}
 
 
 async def test_closing_deletes_the_session_also_while_it_is_cancelled(service: LocalService):
