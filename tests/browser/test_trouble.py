@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from aiohttp import DefaultResolver, web
+from aiohttp import ThreadedResolver, web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
@@ -174,7 +174,7 @@ def localhost_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agentbay_local.actions.browser.names_are_found", found)
 
 
-class _Localhost(DefaultResolver):
+class _Localhost(ThreadedResolver):
     """Finds names below ``localhost`` on this machine, as systemd's sources of names do."""
 
     async def resolve(self, host: str, *rest: Any, **more: Any) -> list[ResolveResult]:
