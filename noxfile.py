@@ -56,7 +56,9 @@ print("yes" if asyncio.run(probe()).available else "", end="")
 #: The frameworks that agentbay_integrations has adapters for, and what the judge of each needs
 #: besides. The framework itself is the extra of this name.
 INTEGRATIONS: dict[str, tuple[str, ...]] = {
+    "anthropic": (),
     "deepagents": ("langchain-tests>=1.1.9", "tomli-w>=1.2"),
+    "google_adk": (),
     "harbor": (),
     "inspect_ai": (),
     "langchain": ("langchain-tests>=1.1.9",),
@@ -67,6 +69,8 @@ INTEGRATIONS: dict[str, tuple[str, ...]] = {
 }
 #: Packages of which a judge needs a few modules, and not what they depend on, which is much.
 WITHOUT_DEPENDENCIES = {"deepagents": ("deepagents-code>=0.1.50",)}
+#: The images that some of their judges need.
+JUDGES_IMAGES = {"anthropic": ("linux_latest",)}
 #: The least Python of those frameworks that need a newer one than we do.
 LEAST_PYTHONS = {"harbor": (3, 12)}
 #: Warnings of frameworks about themselves, which the suite would take for failures.
@@ -194,7 +198,9 @@ def tests(session: nox.Session) -> None:
     run_pytest(session, *(() if session.posargs else ("-m", "not slow")))
 
 
-def make_images(session: nox.Session) -> dict[str, str]:
+def make_images(
+    session: nox.Session, names: Sequence[str] = TEST_IMAGES, python: str = "python"
+) -> dict[str, str]:
     """Make the images that tests need, unless an earlier run did; return the variables for them.
 
     Where they cannot be made, their tests are skipped.
@@ -202,14 +208,14 @@ def make_images(session: nox.Session) -> dict[str, str]:
     if shutil.which("apt-get") is None:
         session.warn("this machine has no apt: tests of browsers and desktops are skipped")
         return {"AGENTBAY_TEST_IMAGES": ""}
-    if not session.run("python", "-c", CAN_ISOLATE, silent=True):
+    if not session.run(python, "-c", CAN_ISOLATE, silent=True, external=True):
         session.warn("no namespaces are allowed here: tests of browsers and desktops are skipped")
         return {"AGENTBAY_TEST_IMAGES": ""}
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     images = str(cache / "agentbay-test-images")
-    for name in TEST_IMAGES:
-        command = ("agentbay", "image", "build", name, "--if-needed")
-        session.run(*command, env={"AGENTBAY_IMAGES": images})
+    for name in names:
+        command = (python, "-m", "agentbay", "image", "build", name, "--if-needed")
+        session.run(*command, env={"AGENTBAY_IMAGES": images}, external=True)
     return {"AGENTBAY_TEST_IMAGES": images}
 
 
@@ -369,12 +375,15 @@ def run_judge(session: nox.Session, name: str, report: Path) -> Verdict:
     package = re.match(r"[\w-]+", requirement)[0]
     show = f"from importlib.metadata import version; print(version({package!r}))"
     version = session.run(str(python), "-c", show, silent=True, external=True).strip()
+    needed, images = JUDGES_IMAGES.get(name), {}
+    if needed:
+        images = make_images(session, needed, str(python))
     started = time.monotonic()
     session.run(
         *(str(python), "-m", "pytest", f"tests/integrations/{name}", f"--junitxml={report}"),
         *("--cov=agentbay_integrations", "--cov-report="),
         *(word for kind in FOREIGN_WARNINGS for word in ("-W", f"default::{kind}")),
-        env={"COVERAGE_FILE": str(report.with_name(f".coverage.{name}"))},
+        env={"COVERAGE_FILE": str(report.with_name(f".coverage.{name}")), **images},
         success_codes=range(256),
         external=True,
     )

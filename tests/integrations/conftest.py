@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The module of each framework whose judge has a directory here.
 FRAMEWORKS = {
+    "anthropic": "anthropic.tools.computer",
+    "google_adk": "google.adk.environment",
     "deepagents": "deepagents",
     "harbor": "harbor.environments",
     "inspect_ai": "inspect_ai.util",
