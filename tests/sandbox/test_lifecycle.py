@@ -8,6 +8,7 @@ import gc
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from agentbay_local.sandbox.agent_sandbox import QUICK, AgentSandbox
 from agentbay_local.sandbox.base import Limits, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone, SandboxPaused
-from agentbay_local.sandbox.host import usage
+from agentbay_local.sandbox.host import startup, usage
 from agentbay_local.sandbox.host.uids import private_uid
 
 from .process_table import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Backend, Entry, Sandbox
     from agentbay_local.sandbox.host.agent_client import Reply
 
-    from .conftest import NewProcesses
+    from .conftest import NewProcesses, Starting
 
 
 async def test_close_leaves_no_process_behind(
@@ -273,6 +274,43 @@ async def test_paused_sandbox_can_be_closed(sandbox: Sandbox, new_processes: New
     await asyncio.wait_for(sandbox.close(), 60)
 
     assert all(gone(pid) for pid in living)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="about services that are root")
+@pytest.mark.parametrize("with_setpriv", [True, False])
+async def test_programs_start_as_the_private_user(
+    start_isolated: Starting,
+    new_processes: NewProcesses,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    with_setpriv: bool,
+) -> None:
+    """With all their ids, and no other group. With setpriv, the service is not copied for it."""
+    copied: list[bool] = []
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            copied.append(options["user"] is not None)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    if not with_setpriv:
+        monkeypatch.setattr(startup, "_find_setpriv", lambda: None)
+    async with start_isolated("root"):
+        uid = str(private_uid(str(tmp_path / "root")))
+        owners = {pid: credentials(pid) for pid in new_processes()}
+    assert owners
+    for ids, groups in owners.values():
+        assert set(ids) == {uid}
+        assert set(groups) <= {uid}
+    assert copied == [not with_setpriv]
+
+
+def credentials(pid: int) -> tuple[list[str], list[str]]:
+    """Return all user and group ids of a process, and its further groups."""
+    with open(f"/proc/{pid}/status") as file:
+        lines = {name: rest.split() for name, _, rest in (line.partition(":") for line in file)}
+    return lines["Uid"] + lines["Gid"], lines["Groups"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="about services that are root")

@@ -101,15 +101,12 @@ class BubblewrapBackend(Backend):
 
     def _spawn(self, launch: Launch, spec: SandboxSpec, info: int) -> subprocess.Popen[bytes]:
         launch.make_cgroup()
-        rootfs.prepare_root(spec)
         bwrap, python = _find_bubblewrap(spec), programs.find_interpreter()
         root, shared, laid = spec.root.resolve(), dict(spec.read_only), spec.layers
-        for target in layers.mount_targets(laid):
-            rootfs.make_mount_point(spec, target)
         if python.directory is not None:
-            rootfs.make_mount_point(spec, str(programs.INTERPRETER))
             shared[str(programs.INTERPRETER)] = python.directory
             python = python.moved_to(programs.INTERPRETER)
+        rootfs.prepare_root(spec, [*shared, *layers.mount_targets(laid)])
         if spec.uid is not None:
             bwrap, root = self._mounts.reachable(bwrap), self._mounts.reachable(root)
             shared = {inside: self._mounts.reachable(path) for inside, path in shared.items()}

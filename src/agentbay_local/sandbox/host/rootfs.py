@@ -17,13 +17,12 @@ from agentbay_local.sandbox.host.credentials import acting_as
 from agentbay_local.sandbox.values import HOME, SandboxSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
     "OWN_ETC",
     "SYSTEM",
     "etc_files",
-    "make_mount_point",
     "prepare_root",
     "prepare_session_directories",
     "private_files",
@@ -79,11 +78,16 @@ OWN_ETC = frozenset({"group", "hostname", "hosts", "passwd", "resolv.conf"})
 """The files in /etc that each session has for itself; see `etc_files`."""
 
 
-def prepare_root(spec: SandboxSpec) -> None:
+def prepare_root(spec: SandboxSpec, mount_points: Iterable[str] = ()) -> None:
     """Create or repair the directories of a session that is not running.
 
     A session may have put anything at the paths where directories of the host are mounted. Only
     real directories and the right links are left there, or a link could lead bubblewrap outside.
+
+    Args:
+        spec: The specification of its sandbox.
+        mount_points: Paths inside where the sandbox mounts more than `read_only` of the
+            specification.
     """
     with _open_root(spec.root, spec.uid) as root:
         for name in (*MOUNT_POINTS, *system_directories()):
@@ -92,22 +96,8 @@ def prepare_root(spec: SandboxSpec) -> None:
             _make_link(root, name, target)
         for name, mode in SESSION_DIRECTORIES.items():
             _make_directory(root, name, mode)
-    for path in spec.read_only:
-        make_mount_point(spec, path)
-
-
-def make_mount_point(spec: SandboxSpec, path: str) -> None:
-    """Make every part of a path a real directory, whatever the session has put there."""
-    with _open_root(spec.root, spec.uid) as root:
-        directory = os.dup(root)
-        try:
-            for name in path.strip("/").split("/"):
-                _make_directory(directory, name, 0o755)
-                inner = os.open(name, ENTER, dir_fd=directory)
-                os.close(directory)
-                directory = inner
-        finally:
-            os.close(directory)
+        for path in dict.fromkeys((*spec.read_only, *mount_points)):
+            _make_directories(root, path)
 
 
 def prepare_session_directories(spec: SandboxSpec, uid: int | None = None) -> None:
@@ -232,6 +222,19 @@ def _make_directory(root: int, name: str, mode: int) -> None:
             os.fchmod(made, mode)
         finally:
             os.close(made)
+
+
+def _make_directories(root: int, path: str) -> None:
+    """Make every part of a path a real directory, whatever the session has put there."""
+    directory = os.dup(root)
+    try:
+        for name in path.strip("/").split("/"):
+            _make_directory(directory, name, 0o755)
+            inner = os.open(name, ENTER, dir_fd=directory)
+            os.close(directory)
+            directory = inner
+    finally:
+        os.close(directory)
 
 
 def _make_link(root: int, name: str, target: str) -> None:
