@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from agentbay_async import AsyncSession
+    from agentbay_async import AsyncSession, Result
 
 __all__ = ["AgentBayEnvironment", "AgentBayOptions"]
 
@@ -174,7 +174,11 @@ class AgentBayEnvironment(BaseEnvironment):
         async with opened:
             if session is None or self.options.agentbay_session_id is not None:
                 return
-            result = await (session.delete() if delete else session.pause())
+            if delete:
+                # The files of contexts are saved first.
+                result: Result[Any] = await session.delete(bool(self.options.contexts))
+            else:
+                result = await session.pause()
             if not isinstance(result.error, SessionNotFoundError):
                 result.unwrap()
 

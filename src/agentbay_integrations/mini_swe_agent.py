@@ -8,10 +8,13 @@ Example:
 
 from __future__ import annotations
 
+import atexit
+import functools
 import logging
 import os
 import shlex
 import subprocess
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,8 @@ from agentbay_async import (
 from agentbay_integrations._sessions import BlockingSessionOwner
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import agentbay
 
 __all__ = ["AgentBayEnvironment", "AgentBayEnvironmentConfig"]
@@ -105,7 +110,8 @@ class AgentBayEnvironment:
         )
         self._uname: dict[str, str] = {}
         # The framework's own programs never clean up.
-        self._finalizer = weakref.finalize(self, _close, self._owner)
+        self._close = functools.partial(_close, self._owner)
+        weakref.finalize(self, _finalize, self._owner, self._close).atexit = False
 
     def __enter__(self) -> AgentBayEnvironment:
         return self
@@ -127,7 +133,7 @@ class AgentBayEnvironment:
             Submitted: The command has submitted the agent's work.
             AgentBayError: There is no session, and none can be created.
         """
-        session = self._owner.get()
+        session = self._session()
         limit = timeout or self.config.timeout
         command = action.get("command", "")
         try:
@@ -140,6 +146,14 @@ class AgentBayEnvironment:
             extra = {"exit_status": "Submitted", "submission": work}
             raise Submitted({"role": "exit", "content": work, "extra": extra})
         return output
+
+    def _session(self) -> agentbay.Session:
+        new = self._owner.session is None
+        session = self._owner.get()
+        if new:
+            # Now, so that it runs before the client's own functions for the end of a program.
+            atexit.register(self._close)
+        return session
 
     def _run(
         self, session: agentbay.Session, command: str, cwd: str, limit: float
@@ -159,7 +173,7 @@ class AgentBayEnvironment:
     def get_template_vars(self, **kwargs: Any) -> dict[str, Any]:
         """Return the settings, and what ``uname`` says of the session, for prompts."""
         if not self._uname:
-            found = self._owner.get().command.run("for o in s n r v m; do uname -$o; done")
+            found = self._session().command.run("for o in s n r v m; do uname -$o; done")
             self._uname = dict(zip(_UNAME, found.unwrap().stdout.splitlines(), strict=True))
         return recursive_merge(self.config.model_dump(), self._uname, kwargs)
 
@@ -177,6 +191,7 @@ class AgentBayEnvironment:
             AgentBayError: It could not be deleted.
         """
         self._owner.close()
+        atexit.unregister(self._close)
 
 
 def _run_for(
@@ -203,6 +218,13 @@ def _failed(output: str, error: Exception) -> dict[str, Any]:
         "exception_info": f"An error occurred while executing the command: {error}",
         "extra": {"exception_type": type(error).__name__, "exception": str(error)},
     }
+
+
+def _finalize(owner: BlockingSessionOwner, close: Callable[[], None]) -> None:
+    atexit.unregister(close)
+    if owner.session is not None:
+        # The garbage collector runs on any thread, such as that of an event loop.
+        threading.Thread(target=close, name="agentbay-cleanup").start()
 
 
 def _close(owner: BlockingSessionOwner) -> None:

@@ -376,7 +376,8 @@ class AgentBaySandboxSession(BaseSandboxSession):
             if status == SessionStatus.RUNNING:
                 (await session.pause()).unwrap()
             return
-        (await session.delete()).unwrap()
+        # The files of contexts are saved first.
+        (await session.delete(bool(self._params.context_syncs))).unwrap()
         self.state.agentbay_session_id = ""
 
     # The life of a sandbox.

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+import tarfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +16,14 @@ import pytest
 from agents import RunConfig, Runner
 from agents.sandbox import (
     ExecTimeoutError,
+    ExecTransportError,
     ExposedPortUnavailableError,
     LocalSnapshotSpec,
     Manifest,
     RemoteSnapshotSpec,
     SandboxAgent,
     SandboxRunConfig,
+    WorkspaceArchiveReadError,
     WorkspaceArchiveWriteError,
     WorkspaceReadNotFoundError,
 )
@@ -105,9 +108,11 @@ async def test_an_agent_talks_to_a_program_that_it_started(service: LocalService
             [assistant_message("done")],
         ]
     )
-    sandbox = SandboxRunConfig(client=AgentBaySandboxClient())
-
-    await Runner.run(_agent(model), "go", run_config=RunConfig(sandbox=sandbox))
+    async with AsyncAgentBay() as bay, bay.session() as session:
+        sandbox = SandboxRunConfig(client=AgentBaySandboxClient(session=session))
+        await Runner.run(_agent(model), "go", run_config=RunConfig(sandbox=sandbox))
+        gone = "while pgrep -f '[s]leep 1000'; do sleep 0.1; done"
+        (await session.command.run(gone, timeout=30)).unwrap()
 
     assert len(ids) == 1
     assert "got ping" in _outputs(model)
@@ -269,6 +274,13 @@ async def test_an_exposed_port_has_urls_for_http_and_web_sockets(service: LocalS
         AgentBaySandboxClientOptions(exposed_ports=(80,))
 
 
+def _archive_with(name: str) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    return written.getvalue()
+
+
 async def test_trouble_comes_in_the_errors_of_the_framework(service: LocalService):
     """Their cause is ours."""
     client = AgentBaySandboxClient()
@@ -277,13 +289,38 @@ async def test_trouble_comes_in_the_errors_of_the_framework(service: LocalServic
             await sandbox.exec("sleep 1000", timeout=0.5)
         with pytest.raises(WorkspaceReadNotFoundError):
             await sandbox.read(Path("missing"))
-        with pytest.raises(WorkspaceArchiveWriteError):
-            await sandbox.hydrate_workspace(io.BytesIO(b"no archive"))
+        for archive in (b"no archive", _archive_with("../escaped")):
+            with pytest.raises(WorkspaceArchiveWriteError) as unsafe:
+                await sandbox.hydrate_workspace(io.BytesIO(archive))
+            assert unsafe.value.context["reason"] == "unsafe_or_invalid_tar"
         await sandbox.exec("mkdir taken")
         with pytest.raises(WorkspaceArchiveWriteError):
             await sandbox.write(Path("taken"), io.BytesIO(b"x"))
     with pytest.raises(TypeError, match="AgentBaySandboxClientOptions"):
         await client.create(options=3)
+    assert service.living() == {}
+
+
+async def test_a_session_that_has_ended_is_trouble_on_the_way(service: LocalService):
+    """A start makes another one."""
+    async with AsyncAgentBay() as bay:
+        client = AgentBaySandboxClient(bay=bay)
+        sandbox = await client.create()
+        await sandbox.start()
+        assert await sandbox.running()
+        await bay.delete(sandbox.state.agentbay_session_id)
+
+        assert not await sandbox.running()
+        with pytest.raises(ExecTransportError, match="released"):
+            await sandbox.exec("true")
+        with pytest.raises(ExecTransportError, match="released"):
+            await sandbox.pty_exec_start("true")
+        with pytest.raises((ExecTransportError, WorkspaceArchiveReadError)):
+            await sandbox.read(Path("a"))
+        await client.delete(sandbox)
+        await sandbox.start()
+        assert (await sandbox.exec("true")).exit_code == 0
+        await client.delete(sandbox)
     assert service.living() == {}
 
 
