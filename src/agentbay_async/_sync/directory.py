@@ -37,15 +37,19 @@ class ContextFiles(Protocol):
         """Yield every entry of a folder."""
         ...
 
-    async def upload_file(self, context_id: str, file_path: str, source: Path) -> TransferResult:
+    def upload_file(
+        self, context_id: str, file_path: str, source: Path
+    ) -> Awaitable[TransferResult]:
         """Upload a file."""
         ...
 
-    async def download_file(self, context_id: str, file_path: str, target: Path) -> TransferResult:
+    def download_file(
+        self, context_id: str, file_path: str, target: Path
+    ) -> Awaitable[TransferResult]:
         """Download a file."""
         ...
 
-    async def delete_file(self, context_id: str, file_path: str) -> OperationResult[bool]:
+    def delete_file(self, context_id: str, file_path: str) -> Awaitable[OperationResult[bool]]:
         """Delete a file."""
         ...
 
