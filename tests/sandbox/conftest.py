@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    Newborn = Callable[[], set[int]]
+    NewProcesses = Callable[[], set[int]]
     Starting = Callable[..., AbstractAsyncContextManager[Sandbox]]
 
 
@@ -47,7 +47,7 @@ def isolating(capability: Capability) -> None:
 
 
 @pytest.fixture(autouse=True)
-def new_processes() -> Newborn:
+def new_processes() -> NewProcesses:
     """Return a function that lists the processes below us that are younger than the test.
 
     An embedded service of an earlier test, which lives as long as this process, has some too.

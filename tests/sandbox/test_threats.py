@@ -17,7 +17,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 if TYPE_CHECKING:
     from agentbay_local.sandbox.base import Sandbox
 
-    from .conftest import Newborn, Starting
+    from .conftest import NewProcesses, Starting
 
 
 async def output(sandbox: Sandbox, command: str) -> str:
@@ -142,7 +142,7 @@ async def test_no_descriptor_of_the_service_is_inherited(isolated: Sandbox) -> N
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may list the descriptors of an agent")
 async def test_agent_has_only_its_pipes_and_its_socket(
-    isolated: Sandbox, new_processes: Newborn
+    isolated: Sandbox, new_processes: NewProcesses
 ) -> None:
     """Nothing that the service has open otherwise."""
     await isolated.run("true", timeout=10)
