@@ -102,11 +102,21 @@ class SessionOwner:
             return self.session
 
     async def _make(self) -> AsyncSession:
-        bay = self._bay or self._own_bay
-        if bay is None:
-            from agentbay_async import AsyncAgentBay
+        if self._bay is not None:
+            return await self._make_with(self._bay)
+        from agentbay_async import AsyncAgentBay
 
-            bay = self._own_bay = AsyncAgentBay()
+        bay = AsyncAgentBay()
+        try:
+            session = await self._make_with(bay)
+        except BaseException:
+            # A framework does not close what has not begun.
+            await uninterrupted(bay.aclose())
+            raise
+        self._own_bay = bay
+        return session
+
+    async def _make_with(self, bay: AsyncAgentBay) -> AsyncSession:
         if self._session_id is not None:
             return (await bay.get(self._session_id)).unwrap()
         session = (await bay.create(self._params)).unwrap()
@@ -180,13 +190,24 @@ class BlockingSessionOwner:
             return self.session
 
     def _make(self) -> agentbay.Session:
-        bay = self._bay or self._own_bay
-        if bay is None:
-            from agentbay import AgentBay
-
-            bay = self._own_bay = AgentBay()
-        session = bay.create(self._params).unwrap()
+        if self._bay is not None:
+            session = self._bay.create(self._params).unwrap()
+        else:
+            session = self._make_with_own()
         self._is_ours = True
+        return session
+
+    def _make_with_own(self) -> agentbay.Session:
+        from agentbay import AgentBay
+
+        bay = AgentBay()
+        try:
+            session = bay.create(self._params).unwrap()
+        except BaseException:
+            # A framework does not close what has not begun.
+            bay.close()
+            raise
+        self._own_bay = bay
         return session
 
     def close(self) -> None:

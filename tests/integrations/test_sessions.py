@@ -10,6 +10,7 @@ import pytest
 
 from agentbay import AgentBay
 from agentbay_async import (
+    AgentBayError,
     AsyncAgentBay,
     ClosedError,
     ContextSync,
@@ -95,6 +96,28 @@ async def test_closing_deletes_the_session_also_while_it_is_cancelled(service: L
             await closing
 
         assert service.living() == {}
+
+
+async def test_a_client_that_could_make_no_session_is_closed(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+):
+    """A framework does not close what has not begun."""
+    closed: list[AsyncAgentBay] = []
+    close = AsyncAgentBay.aclose
+
+    async def note(bay: AsyncAgentBay) -> None:
+        closed.append(bay)
+        await close(bay)
+
+    monkeypatch.setattr(AsyncAgentBay, "aclose", note)
+    params = CreateSessionParams(image_id="no_such_image")
+
+    with pytest.raises(AgentBayError, match="no_such_image"):
+        await SessionOwner("pydantic-ai", params=params).get()
+    with pytest.raises(AgentBayError, match="no_such_image"):
+        await asyncio.to_thread(BlockingSessionOwner("smolagents", params=params).get)
+
+    assert len(closed) == 2  # the client of a blocking one too
 
 
 def test_threads_share_one_session_of_a_framework_that_blocks(service: LocalService):
