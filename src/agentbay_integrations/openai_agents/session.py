@@ -1,11 +1,4 @@
-"""OpenAI Agents SDK: sessions as sandboxes of agents.
-
-Example:
-    ::
-
-        sandbox = SandboxRunConfig(client=AgentBaySandboxClient())
-        await Runner.run(agent, "Run the tests", run_config=RunConfig(sandbox=sandbox))
-"""
+"""A sandbox in a session of AgentBay."""
 
 from __future__ import annotations
 
@@ -20,9 +13,7 @@ import time
 import uuid
 from collections import deque
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agents.sandbox import (
@@ -31,21 +22,12 @@ from agents.sandbox import (
     ExecTransportError,
     ExposedPortEndpoint,
     ExposedPortUnavailableError,
-    Manifest,
     WorkspaceArchiveReadError,
     WorkspaceArchiveWriteError,
     WorkspaceReadNotFoundError,
-    resolve_snapshot,
 )
 from agents.sandbox.errors import WorkspaceStartError
-from agents.sandbox.session import (
-    BaseSandboxClient,
-    BaseSandboxClientOptions,
-    BaseSandboxSession,
-    Instrumentation,
-    SandboxSession,
-    SandboxSessionState,
-)
+from agents.sandbox.session import BaseSandboxSession
 from agents.sandbox.session.mount_lifecycle import with_ephemeral_mounts_removed
 from agents.sandbox.session.pty_output import collect_pty_output
 from agents.sandbox.session.pty_types import (
@@ -61,7 +43,6 @@ from agents.sandbox.session.tar_workspace import shell_tar_exclude_args
 from agents.sandbox.session.workspace_payloads import coerce_write_payload
 from agents.sandbox.util.tar_utils import UnsafeTarMemberError, validate_tarfile
 from agents.sandbox.workspace_paths import sandbox_path_str
-from pydantic import Field
 
 from agentbay_async import (
     AgentBayError,
@@ -74,167 +55,29 @@ from agentbay_async import (
 from agentbay_async.errors import PtyNotConnectedError
 from agentbay_integrations._commands import run_command
 from agentbay_integrations._sessions import session_params, uninterrupted
+from agentbay_integrations.openai_agents.files import CHUNK, enter_client, fetch, on_disk
+from agentbay_integrations.openai_agents.values import (
+    AgentBayPortEndpoint,
+    AgentBaySandboxSessionState,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
     from tempfile import SpooledTemporaryFile
 
-    from agents.sandbox import SnapshotSpec, User
-    from agents.sandbox.session import Dependencies
+    from agents.sandbox import User
     from agents.sandbox.session.runtime_helpers import RuntimeHelperScript
-    from agents.sandbox.snapshot import SnapshotBase
 
-    from agentbay_async import AsyncProcess, AsyncSession, CreateSessionParams, TransferResult
-
-__all__ = [
-    "AgentBayPortEndpoint",
-    "AgentBaySandboxClient",
-    "AgentBaySandboxClientOptions",
-    "AgentBaySandboxSession",
-    "AgentBaySandboxSessionState",
-    "ContextSnapshotClient",
-]
+    from agentbay_async import AsyncProcess, AsyncSession, CreateSessionParams
 
 logger = logging.getLogger("agentbay")
 
 _FRAMEWORK = "openai-agents"
-# The ports that a session has links to.
-_Port = Annotated[int, Field(ge=30100, le=30199)]
 _FIRST_YIELD = 10_000
 _LATER_YIELD = 250
-# Bytes that are copied at a time.
-_CHUNK = 1024 * 1024
 # Bytes of an archive that are kept in memory; the rest is on disk.
-_IN_MEMORY = 8 * _CHUNK
-
-
-class AgentBaySandboxClientOptions(BaseSandboxClientOptions):
-    """What one sandbox has besides the parameters of its session.
-
-    Attributes:
-        exposed_ports: Ports that have a URL, from 30100 to 30199.
-        pause_on_exit: Pause the session in the end instead of deleting it. Its state, such as
-            ``RunState`` keeps it, resumes it.
-    """
-
-    type: Literal["agentbay"] = "agentbay"
-    exposed_ports: tuple[_Port, ...] = ()
-    pause_on_exit: bool = False
-
-
-class AgentBaySandboxSessionState(SandboxSessionState):
-    """What is needed to find a sandbox again.
-
-    Attributes:
-        agentbay_session_id: The id of its session, or ``""`` before the first start.
-        owned: Whether the session is deleted with the sandbox.
-        pause_on_exit: Whether it is paused instead.
-    """
-
-    type: Literal["agentbay"] = "agentbay"
-    agentbay_session_id: str = ""
-    owned: bool = True
-    pause_on_exit: bool = False
-
-
-@dataclass(frozen=True)
-class AgentBayPortEndpoint(ExposedPortEndpoint):
-    """A port of a session. Its URLs have a path, which must be kept.
-
-    Attributes:
-        http_url: The URL for HTTP.
-        ws_url: The URL for WebSockets.
-    """
-
-    http_url: str = ""
-    ws_url: str = ""
-
-    def url_for(self, scheme: str) -> str:
-        """Return the URL for ``"http"`` or ``"ws"``."""
-        urls = {"http": self.http_url, "ws": self.ws_url}
-        if scheme.lower() not in urls:
-            raise ValueError("scheme must be either 'http' or 'ws'")
-        return urls[scheme.lower()]
-
-
-class ContextSnapshotClient:
-    """Keeps snapshots of workspaces in a context, where they outlive sessions and programs.
-
-    Args:
-        context_id: The id of the context.
-        bay: The client. Default: one with the settings of the environment for each call.
-        prefix: The directory of the context for the snapshots.
-
-    Example:
-        ::
-
-            snapshots = ContextSnapshotClient(context.id)
-            client = AgentBaySandboxClient(
-                dependencies=Dependencies.with_values({"snapshots": snapshots})
-            )
-            snapshot = RemoteSnapshotSpec(client_dependency_key="snapshots")
-            sandbox = SandboxRunConfig(client=client, snapshot=snapshot)
-    """
-
-    def __init__(
-        self, context_id: str, *, bay: AsyncAgentBay | None = None, prefix: str = "/snapshots"
-    ) -> None:
-        self._context_id = context_id
-        self._bay = bay
-        self._prefix = prefix.rstrip("/")
-
-    async def upload(self, snapshot_id: str, data: io.IOBase) -> None:
-        """Keep a snapshot, in place of an earlier one of this id."""
-        async with _on_disk(data) as copy, AsyncExitStack() as stack:
-            contexts = (await _client(self._bay, stack)).context
-            path = self._path(snapshot_id)
-            (await contexts.upload_file(self._context_id, path, copy)).unwrap()
-
-    async def download(self, snapshot_id: str) -> io.IOBase:
-        """Return a snapshot."""
-        async with AsyncExitStack() as stack:
-            contexts = (await _client(self._bay, stack)).context
-            path = self._path(snapshot_id)
-            return await _fetch(
-                lambda target: contexts.download_file(self._context_id, path, target)
-            )
-
-    async def exists(self, snapshot_id: str) -> bool:
-        """Return whether there is such a snapshot."""
-        async with AsyncExitStack() as stack:
-            contexts = (await _client(self._bay, stack)).context
-            path = self._path(snapshot_id)
-            async for entry in contexts.iterate_files(self._context_id, self._prefix):
-                if entry.file_path.rsplit("/", 1)[-1] == path.rsplit("/", 1)[-1]:
-                    return True
-        return False
-
-    def _path(self, snapshot_id: str) -> str:
-        if "/" in snapshot_id or snapshot_id in ("", ".", ".."):
-            raise ValueError("the id of a snapshot must be one segment of a path")
-        return f"{self._prefix}/{snapshot_id}.tar"
-
-
-@asynccontextmanager
-async def _on_disk(data: io.IOBase) -> AsyncIterator[str]:
-    """Yield the path of a file with the rest of a stream."""
-    with tempfile.NamedTemporaryFile() as copy:
-        await asyncio.to_thread(shutil.copyfileobj, data, copy, _CHUNK)
-        copy.flush()
-        yield copy.name
-
-
-async def _fetch(download: Callable[[Path], Awaitable[TransferResult]]) -> io.IOBase:
-    """Download a file; return it open."""
-    with tempfile.TemporaryDirectory() as directory:
-        target = Path(directory, "fetched")
-        (await download(target)).unwrap()
-        # Its name goes with the directory, its content when the reader closes it.
-        return await asyncio.to_thread(target.open, "rb")
-
-
-async def _client(bay: AsyncAgentBay | None, stack: AsyncExitStack) -> AsyncAgentBay:
-    return await stack.enter_async_context(AsyncAgentBay()) if bay is None else bay
+_IN_MEMORY = 8 * CHUNK
 
 
 class _Process:
@@ -320,7 +163,7 @@ class AgentBaySandboxSession(BaseSandboxSession):
         async with AsyncExitStack() as opened:
             session, found = self._given, True
             if session is None:
-                bay = await _client(self._bay, opened)
+                bay = await enter_client(self._bay, opened)
                 earlier = await self._find(bay)
                 found = earlier is not None
                 session = (await bay.create(self._params)).unwrap() if earlier is None else earlier
@@ -359,7 +202,7 @@ class AgentBaySandboxSession(BaseSandboxSession):
             return
         async with AsyncExitStack() as stack:
             # A paused session is resumed: it cannot be deleted.
-            session = await self._find(await _client(self._bay, stack))
+            session = await self._find(await enter_client(self._bay, stack))
             if session is not None:
                 await self._end(session)
 
@@ -379,8 +222,6 @@ class AgentBaySandboxSession(BaseSandboxSession):
         # The files of contexts are saved first.
         (await session.delete(bool(self._params.context_syncs))).unwrap()
         self.state.agentbay_session_id = ""
-
-    # The life of a sandbox.
 
     async def _ensure_backend_started(self) -> None:
         await self.session()
@@ -411,8 +252,6 @@ class AgentBaySandboxSession(BaseSandboxSession):
             return False
         result = await self._session.get_status()
         return result.success and result.status == SessionStatus.RUNNING
-
-    # Commands.
 
     async def _exec_internal(
         self, *command: str | Path, timeout: float | None = None
@@ -574,8 +413,6 @@ class AgentBaySandboxSession(BaseSandboxSession):
             ws_url=socket,
         )
 
-    # Files.
-
     def _runtime_helpers(self) -> tuple[RuntimeHelperScript, ...]:
         return (RESOLVE_WORKSPACE_PATH_HELPER,)
 
@@ -623,7 +460,7 @@ class AgentBaySandboxSession(BaseSandboxSession):
 
     async def _upload(self, data: io.IOBase, target: str) -> None:
         files = (await self.session()).file_system
-        async with _on_disk(data) as copy:
+        async with on_disk(data) as copy:
             (await files.upload_file(copy, target)).unwrap()
 
     async def persist_workspace(self) -> io.IOBase:
@@ -648,7 +485,7 @@ class AgentBaySandboxSession(BaseSandboxSession):
             async with self._archive() as archive:
                 await self._run_tar(line.format(archive=archive))
                 files = (await self.session()).file_system
-                return await _fetch(lambda target: files.download_file(archive, target))
+                return await fetch(lambda target: files.download_file(archive, target))
         except AgentBayError as error:
             raise WorkspaceArchiveReadError(
                 path=root, cause=error, retryable=error.retryable
@@ -672,7 +509,7 @@ class AgentBaySandboxSession(BaseSandboxSession):
         root = self._workspace_root_path()
         content = coerce_write_payload(path=root, data=data).stream
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy:
-            await asyncio.to_thread(shutil.copyfileobj, content, copy, _CHUNK)
+            await asyncio.to_thread(shutil.copyfileobj, content, copy, CHUNK)
             await asyncio.to_thread(_check_archive, root, copy)
             copy.seek(0)
             try:
@@ -727,112 +564,3 @@ def _write_error(path: Path, error: AgentBayError) -> WorkspaceArchiveWriteError
     return WorkspaceArchiveWriteError(
         path=path, cause=error, retryable=error.retryable, message=str(error)
     )
-
-
-class AgentBaySandboxClient(BaseSandboxClient[AgentBaySandboxClientOptions | None]):
-    """Makes sandboxes in sessions of AgentBay, one session for each.
-
-    Args:
-        session: One session of yours for all sandboxes; it is never deleted here.
-        bay: The client. Default: one with the settings of the environment for each sandbox, which
-            is closed with it.
-        params: The parameters of new sessions. Their label ``framework`` is ``"openai-agents"``;
-            ``run`` is the id of the sandbox.
-        instrumentation: What the framework does with events of sandboxes.
-        dependencies: What sandboxes find by name, such as a :class:`ContextSnapshotClient`.
-
-    Example:
-        ::
-
-            client = AgentBaySandboxClient(params=CreateSessionParams(image_id="code_latest"))
-            run_config = RunConfig(sandbox=SandboxRunConfig(client=client))
-            await Runner.run(agent, "Plot a sine curve", run_config=run_config)
-    """
-
-    backend_id = "agentbay"
-    supports_default_options = True
-
-    def __init__(
-        self,
-        *,
-        session: AsyncSession | None = None,
-        bay: AsyncAgentBay | None = None,
-        params: CreateSessionParams | None = None,
-        instrumentation: Instrumentation | None = None,
-        dependencies: Dependencies | None = None,
-    ) -> None:
-        self._session = session
-        self._bay = bay
-        self._params = params
-        self._instrumentation = instrumentation or Instrumentation()
-        self._dependencies = dependencies
-
-    async def create(
-        self,
-        *,
-        snapshot: SnapshotSpec | SnapshotBase | None = None,
-        manifest: Manifest | None = None,
-        options: AgentBaySandboxClientOptions | None = None,
-    ) -> SandboxSession:
-        """Return a new sandbox. Its start creates the session.
-
-        Args:
-            snapshot: Where its workspace is kept; :class:`ContextSnapshotClient` shows how to keep
-                it in a context.
-            manifest: The files of its workspace.
-            options: Its ports, and what becomes of the session in the end.
-
-        Raises:
-            TypeError: `options` is of another client.
-        """
-        options = AgentBaySandboxClientOptions() if options is None else options
-        if not isinstance(options, AgentBaySandboxClientOptions):
-            raise TypeError("options must be AgentBaySandboxClientOptions")
-        manifest = self._validate_manifest_for_create(Manifest() if manifest is None else manifest)
-        sandbox_id = uuid.uuid4()
-        state = AgentBaySandboxSessionState(
-            session_id=sandbox_id,
-            snapshot=resolve_snapshot(snapshot, str(sandbox_id)),
-            manifest=manifest,
-            exposed_ports=options.exposed_ports,
-            owned=self._session is None,
-            pause_on_exit=options.pause_on_exit,
-        )
-        return self._wrap(state)
-
-    async def resume(self, state: SandboxSessionState) -> SandboxSession:
-        """Return the sandbox of a state, which may come from another process.
-
-        Its start attaches to the session, and resumes one that was paused. If that is gone, it
-        creates another one with the files of the snapshot.
-
-        Raises:
-            TypeError: `state` is of another client.
-        """
-        if not isinstance(state, AgentBaySandboxSessionState):
-            raise TypeError("state must be an AgentBaySandboxSessionState")
-        state.assert_path_grants_rebound()
-        return self._wrap(state)
-
-    async def delete(self, session: SandboxSession) -> SandboxSession:
-        """Delete the session of a sandbox, unless it was handed in or is to be paused.
-
-        Raises:
-            TypeError: The sandbox is of another client.
-            AgentBayError: The session could not be deleted.
-        """
-        inner = session._inner
-        if not isinstance(inner, AgentBaySandboxSession):
-            raise TypeError("session must be a sandbox of AgentBaySandboxClient")
-        await inner.delete()
-        return session
-
-    def deserialize_session_state(self, payload: dict[str, object]) -> SandboxSessionState:
-        """Return the state that ``serialize_session_state`` has written."""
-        return self._deserialize_session_state_payload(payload, AgentBaySandboxSessionState)
-
-    def _wrap(self, state: AgentBaySandboxSessionState) -> SandboxSession:
-        inner = AgentBaySandboxSession(
-            state, bay=self._bay, session=self._session, params=self._params
-        )
-        return self._wrap_session(inner, instrumentation=self._instrumentation)
