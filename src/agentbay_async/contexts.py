@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from agentbay_async._api import Api
+    from agentbay_async._sync.directory import Sides
     from agentbay_async.client import AsyncAgentBay
     from agentbay_async.models.context_changes import ContextChange
 
@@ -409,9 +410,8 @@ class AsyncContextService:
                 result = await bay.context.push(context, "notes", delete=True)
                 print([(one.action, one.path) for one in result.changes])
         """
-        return await self._transfer(
-            context, directory, folder, exclude, on_change, (True, delete, dry_run)
-        )
+        sides = self._sides(context, directory, folder, exclude, is_push=True)
+        return await self._transfer(sides, on_change, delete=delete, dry_run=dry_run)
 
     async def pull(
         self,
@@ -442,34 +442,44 @@ class AsyncContextService:
             InvalidArgumentError: `directory` is no directory, its ignore file cannot be read, or
                 `folder` has ``..``.
         """
-        return await self._transfer(
-            context, directory, folder, exclude, on_change, (False, delete, dry_run)
-        )
+        sides = self._sides(context, directory, folder, exclude, is_push=False)
+        return await self._transfer(sides, on_change, delete=delete, dry_run=dry_run)
 
-    @returns_result(ContextChangesResult)
-    async def _transfer(
+    def _sides(
         self,
         context: Context | str,
         directory: str | os.PathLike[str],
         folder: str,
         exclude: Sequence[str],
-        on_change: Callable[[ContextChange], Awaitable[None] | None] | None,
-        flags: tuple[bool, bool, bool],
-    ) -> ContextChangesResult:
+        *,
+        is_push: bool,
+    ) -> Sides:
         # Imported here, because most programs transfer no directories.
-        from agentbay_async._sync import directory as transfer
+        from agentbay_async._sync.directory import Sides, check_directory, read_patterns
 
-        names = ("is_push", "delete", "dry_run")
-        is_push, delete, dry_run = map(_check.boolean, flags, names)
-        root = transfer.check_directory(directory, is_push=is_push)
+        root = check_directory(directory, is_push=is_push)
         place = f"/{_inside(folder, 'folder').strip('/')}"
-        patterns = transfer.read_patterns(root, _check.sequence(exclude, "exclude", str))
-        sides = transfer.Sides(root, _context_id(context), place, patterns, is_push)
-        work = transfer.DirectoryTransfer(self, sides, self._api.settings.endpoint)
+        patterns = read_patterns(root, _check.sequence(exclude, "exclude", str))
+        return Sides(root, _context_id(context), place, patterns, is_push)
+
+    @returns_result(ContextChangesResult)
+    async def _transfer(
+        self,
+        sides: Sides,
+        on_change: Callable[[ContextChange], Awaitable[None] | None] | None,
+        *,
+        delete: bool,
+        dry_run: bool,
+    ) -> ContextChangesResult:
+        from agentbay_async._sync.directory import DirectoryTransfer
+
+        delete = _check.boolean(delete, "delete")
+        work = DirectoryTransfer(self, sides, self._api.settings.endpoint)
+        dry_run = _check.boolean(dry_run, "dry_run")
         plan = await work.plan(delete=delete)
         if dry_run:
             return ContextChangesResult.of(plan, None)
-        root.mkdir(parents=True, exist_ok=True)
+        sides.root.mkdir(parents=True, exist_ok=True)
         return await work.carry_out(plan, on_change)
 
     async def _get(self, request: schema.GetContext) -> ContextResult:
