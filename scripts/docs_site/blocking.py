@@ -11,6 +11,7 @@ from typing import NamedTuple
 #: Names of the async form, and what stands for them in the blocking form.
 _NAMES = {
     "agentbay_async": "agentbay",
+    "aadvance": "advance",
     "aclose": "close",
     "aiter": "iter",
     "anext": "next",

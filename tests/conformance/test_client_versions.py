@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OLDER = ("0.4.0", "0.6.0", "0.9.3")
 NEWEST = "0.22.3"
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
-BLOCK = re.compile(r"^## (.*?)\n.*?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^## (.*?)\n.*?^```python blocking\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SCENARIO = Path(__file__).parent / "older" / "scenario.py"
 
 #: Blocks that a version cannot run, with the reason.
@@ -44,8 +44,7 @@ UNSUPPORTED = {
 
 def blocks() -> list[tuple[str, str]]:
     """Return the tutorial's blocks for the blocking client, each with its title."""
-    found = BLOCK.findall(TUTORIAL.read_text(encoding="utf-8"))
-    return [(title, code) for title, code in found if "agentbay_async" not in code]
+    return BLOCK.findall(TUTORIAL.read_text(encoding="utf-8"))
 
 
 def cases() -> Iterator[object]:

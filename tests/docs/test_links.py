@@ -39,6 +39,18 @@ def test_links_of_the_readme_are_absolute():
         assert (place, (ROOT / path).is_file()) == (repository, True), target
 
 
+def test_every_page_is_in_the_menu():
+    """Records are in their index; the reference has a menu of its own, written from the code."""
+    docs = ROOT / "docs"
+    menu = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"([\w/-]+\.md)$", menu, re.M)
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+    elsewhere = {page for page in pages if re.match(r"decisions/\d|reference/", page)}
+
+    # `./run docs` adds the changelog.
+    assert sorted(listed) == sorted(pages - elsewhere | {"changes.md"})
+
+
 def test_architecture_names_files_that_exist():
     """A file that moves has to move in ARCHITECTURE.md too."""
     names = FILE.findall((ROOT / "ARCHITECTURE.md").read_text("utf-8"))

@@ -23,10 +23,19 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(SKILLS.rglob("SKILL.md")),
 ]
+ADAPTERS = {path.stem for path in (ROOT / "src" / "agentbay_integrations").glob("[a-z]*")} - {"py"}
+#: What a block of the site is: of both styles, of one because the other makes no sense there, a
+#: file of tests, one for a cluster that the tests have not, or the program of an adapter, which
+#: tests/integrations run.
+WORDS = {"both", "async", "blocking", "test", "cluster", *ADAPTERS}
 #: Pages whose programs take many seconds.
 SLOW = {"evaluation.md"}
 BOTH = re.compile(r"^```python both\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+#: A program of one form. The README and the skill are not part of the site, which shows tabs.
+FENCE = re.compile(r"^```python(?: async| blocking)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MARKED = re.compile(
+    r"^[ \t]*```(?:python|py)\b[ \t]*(.*?)\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL
+)
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TESTS = re.compile(r"^```python test\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -82,6 +91,17 @@ def test_snippet_runs_in_both_styles(
         code = importlib.import_module("docs_site.blocking").to_blocking(code)
         assert "agentbay_async" not in code
     run_program(code, service, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if ROOT / "docs" in page.parents], ids=lambda page: page.name
+)
+def test_a_snippet_in_one_style_says_which(page: Path):
+    """Every other block is shown in both, so that no style is left out by an oversight."""
+    for word, code in MARKED.findall(page.read_text(encoding="utf-8")):
+        assert word in WORDS, f"{page.name}: mark the block as one of {sorted(WORDS)}:\n{code}"
+        if word in {"async", "blocking"}:
+            assert ("async def " in code) == (word == "async"), code
 
 
 def run_program(code: str, service: LocalService, directory: Path) -> None:
