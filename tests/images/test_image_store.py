@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentbay_local import Image, Limits
+from agentbay_local.commands import images
 from agentbay_local.images import Images, ImageStore, rootfs_archive
 
 from .archives import files
@@ -45,9 +46,10 @@ def layers(store: ImageStore) -> list[str]:
 
 
 def test_what_was_published_is_found(store: ImageStore) -> None:
-    """With features, limits and layers; the record says what it was made of."""
-    image = attrs_image = Image("x", features={"shell"}, limits=Limits(processes=7, cpus=1.5))
-    assert store.publish(image, None, {"apt": []}) == attrs_image
+    """With features, limits, services and layers; the record says what it was made of."""
+    limits = Limits(processes=7, cpus=1.5)
+    image = Image("x", features={"shell"}, limits=limits, services=["redis-server"])
+    assert store.publish(image, None, {"apt": []}) == image
     assert store.get("x") == image
     made = make(store, "y")
     assert store.get("y") == made
@@ -55,6 +57,29 @@ def test_what_was_published_is_found(store: ImageStore) -> None:
     assert store.manifest("y") is not None
     assert store.names() == ["x", "y"]
     assert (store.get("z"), store.get("../x"), store.get("")) == (None, None, None)
+
+
+def test_an_image_is_added_with_its_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By ``agentbay image add``; the list shows them."""
+    monkeypatch.setenv("AGENTBAY_IMAGES", str(tmp_path / "images"))
+    (tmp_path / "layer" / "usr").mkdir(parents=True)
+    words = ["add", "web", str(tmp_path / "layer"), "--service", "a --b", "--service", "c"]
+    assert images.main(words) == 0
+    capsys.readouterr()
+
+    assert images.main(["list", "--json"]) == 0
+
+    [row] = [row for row in json.loads(capsys.readouterr().out) if row["name"] == "web"]
+    assert row["services"] == ["a --b", "c"]
+
+
+@pytest.mark.parametrize("services", [["", "x"], ["a\0b"], "one"])
+def test_a_service_that_is_no_command_line_is_refused(services: list[str]) -> None:
+    """The error names the argument."""
+    with pytest.raises(ValueError, match="services must be"):
+        Image("x", services=services)
 
 
 def test_the_same_name_replaces(store: ImageStore) -> None:

@@ -91,6 +91,20 @@ async def test_an_image_that_needs_other_limits_gets_a_sandbox_of_its_own() -> N
         assert ready.ids == {one}
 
 
+async def test_services_of_an_image_start_with_each_of_its_sessions() -> None:
+    """Before the first command, and not in what is ready for other images."""
+    wait = "until [ -s .service-1.log ]; do sleep 0.1; done; cat .service-1.log"
+    with_services = Image("served", services=["echo up; exec sleep 4321", "exit 3"])
+    async with serving(images=[with_services]) as (api, ready):
+        (one,) = ready.ids
+        session = await api.session(ImageId="served")
+        assert session != one
+        assert await api.sh(session, wait) == "up\n"
+        assert await api.sh(session, "pgrep -fc '^sleep 432[1]$'") == "1\n"
+        assert await api.sh(session, "cat .service-2.log") == ""
+        assert await api.sh(await api.session(), "ls -A") == ""
+
+
 async def test_a_ready_sandbox_has_a_python_kernel_that_the_session_gets() -> None:
     """Its first code does not wait until IPython is loaded."""
     kernels = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c kernels/python_kernel[.]py"

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str], *, owns_process: bool = False) -> int:
         if options.command == "add":
             from agentbay_local.images.build import add_image
 
-            return _tell(add_image(store, options.name, options.directories))
+            return _tell(add_image(store, options.name, options.directories, options.services))
         work = _make(store, options)
         return _tell(_interruptible(work) if owns_process else asyncio.run(work))
     except IsolationUnavailable as error:
@@ -66,7 +66,8 @@ async def _make(store: ImageStore, options: argparse.Namespace) -> Image:
 
     if options.command == "import":
         name = options.name or options.source.name.partition(".")[0]
-        return await import_image(store, check_name(name), options.source, _say)
+        name = check_name(name)
+        return await import_image(store, name, options.source, _say, options.services)
     build: Build = _build(store, options, Build)
     ready = store.get(build.name) if options.if_needed else None
     if ready is not None and (store.manifest(build.name) or {}).get("wanted") == build.wanted:
@@ -88,7 +89,7 @@ def _build(store: ImageStore, options: argparse.Namespace, make: type[Any]) -> A
         raise ValueError(f"--from: there is no image {options.base!r}; agentbay image list")
     # An image that is built again must not lie over itself.
     base = None if base is not None and base.name == options.name else base
-    return make(options.name, apt, python, base)
+    return make(options.name, apt, python, base, tuple(options.services))
 
 
 def _interruptible(work: Coroutine[Any, Any, Image]) -> Image:
@@ -159,6 +160,7 @@ def _row(store: ImageStore, name: str) -> dict[str, Any]:
         "layers": [str(layer) for layer in image.layers],
         "made": manifest.get("made", ""),
         "packages": packages,
+        "services": list(image.services),
         "more": more,
         "command": build_command(name) if more else "",
     }
@@ -172,6 +174,7 @@ def _lacking(name: str, features: list[str], more: str) -> dict[str, Any]:
         "layers": [],
         "made": "",
         "packages": [],
+        "services": [],
         "more": more,
         "command": build_command(name) if more else "",
     }
@@ -192,6 +195,15 @@ def _parser() -> argparse.ArgumentParser:
     made["list"].add_argument("--json", action="store_true", help="print a JSON list")
     for command in ("build", "add", "remove"):
         made[command].add_argument("name", metavar="NAME", help="name of the image")
+    for command in ("build", "import", "add"):
+        made[command].add_argument(
+            "--service",
+            dest="services",
+            action="append",
+            default=[],
+            metavar="COMMAND",
+            help="a command line that each session starts; may be given several times",
+        )
     build = made["build"]
     build.add_argument("--apt", nargs="+", default=[], metavar="PKG", help="Debian packages")
     build.add_argument("--pip", nargs="+", default=[], metavar="PKG", help="Python packages")

@@ -51,12 +51,14 @@ class Build:
         apt: Debian packages.
         pip: Python packages.
         base: The image below it; None for the system of the machine alone.
+        services: What its sessions start, after the services of the image below.
     """
 
     name: str
     apt: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     base: Image | None = None
+    services: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class Build:
             "apt": [*self.apt],
             "pip": [*self.pip],
             "below": [str(layer) for layer in self.base.layers] if self.base else [],
+            "services": [*(self.base.services if self.base else ()), *self.services],
             "system": installed_packages() if self.apt else "",
             "python": pip.python_version() if self.pip else "",
         }
@@ -102,11 +105,16 @@ async def build_image(store: ImageStore, build: Build, say: Callable[[str], None
             "pip": python,
             "stanzas": [*below, *(one.stanza for one in packages)],
         }
-        return store.publish(_image(build.name, build.base, layer), layer, record)
+        image = _image(build.name, build.base, layer, services=build.services)
+        return store.publish(image, layer, record)
 
 
 async def import_image(
-    store: ImageStore, name: str, source: Path, say: Callable[[str], None]
+    store: ImageStore,
+    name: str,
+    source: Path,
+    say: Callable[[str], None],
+    services: Sequence[str] = (),
 ) -> Image:
     """Make an image of a root file system, and put it into the store.
 
@@ -115,6 +123,7 @@ async def import_image(
         name: The name of the image.
         source: An OCI layout, as a directory or a tar archive, or a tar archive of all files.
         say: Is told of each step, in a sentence.
+        services: What its sessions start.
 
     Raises:
         ArchiveError: It is damaged, hostile, too large or of another kind.
@@ -131,16 +140,18 @@ async def import_image(
             raise ArchiveError(f"{source} has no usr, so it is not a root file system")
         await _finish_layer([layer], directory, unpacker, say)
         record = {"made": _now(), "source": source.name}
-        return store.publish(_image(name, None, layer), layer, record)
+        return store.publish(_image(name, None, layer, services=services), layer, record)
 
 
-def add_image(store: ImageStore, name: str, layers: Sequence[Path]) -> Image:
+def add_image(
+    store: ImageStore, name: str, layers: Sequence[Path], services: Sequence[str] = ()
+) -> Image:
     """Put directories that are layers into the store, where they are.
 
     Raises:
-        ValueError: The name is invalid, or a directory cannot be a layer.
+        ValueError: The name or a service is invalid, or a directory cannot be a layer.
     """
-    found = _image(name, None, *layers)
+    found = _image(name, None, *layers, services=services)
     image = attrs.evolve(found, layers=layers).check_layers()
     return store.publish(image, None, {"made": _now()})
 
@@ -155,14 +166,15 @@ async def _check_machine() -> None:
     programs.find_bubblewrap(programs.OVERLAYS_SINCE)
 
 
-def _image(name: str, base: Image | None, *made: Path) -> Image:
+def _image(name: str, base: Image | None, *made: Path, services: Sequence[str] = ()) -> Image:
     """Return an image without the layer that was made, but with what it offers by that layer."""
     below = base.layers if base else ()
     features = (base.features if base else BASIC) | _found_features([*below, *made])
     limits = base.limits if base else Limits()
     if features - BASIC:
         limits = Image("wide", limits=WIDE).limits_over(limits)
-    return Image(name, layers=below, features=features, limits=limits)
+    services = [*(base.services if base else ()), *services]
+    return Image(name, layers=below, features=features, limits=limits, services=services)
 
 
 def _found_features(layers: Sequence[Path]) -> frozenset[Feature]:

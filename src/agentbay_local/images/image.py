@@ -1,4 +1,4 @@
-"""`Image`: a name, layers over the machine's system, features and limits."""
+"""`Image`: a name, layers over the machine's system, features, limits and services."""
 
 from __future__ import annotations
 
@@ -60,6 +60,18 @@ def _check_features(_: Image, __: object, value: frozenset[str]) -> None:
         )
 
 
+def _service_lines(services: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(services, str):
+        raise ValueError(f"services must be a list of command lines, not {services!r:.200}")
+    return tuple(services)
+
+
+def _check_services(_: Image, __: object, value: tuple[object, ...]) -> None:
+    for line in value:
+        if not isinstance(line, str) or not line.strip() or "\0" in line:
+            raise ValueError(f"services must be command lines for sh, not {line!r:.200}")
+
+
 def _features(image: Image) -> frozenset[Feature]:
     recipe = RECIPES.get(image.name)
     return recipe.features if recipe and image.layers else BASIC
@@ -84,9 +96,12 @@ class Image:
             default what the recipe of its name offers, else shell and code.
         limits: What its programs need. It replaces those limits of the service that are the
             defaults, where it is larger. By default that of the recipe of its name, if any.
+        services: Command lines for ``sh`` that start with each session, before its first command,
+            in its home directory. Their output is there in ``.service-1.log`` and so on. One that
+            ends is not started again.
 
     Raises:
-        ValueError: The name, the layers or the features are invalid.
+        ValueError: The name, the layers, the features or the services are invalid.
 
     Example:
         >>> Image("tools", layers=["/opt/layers/tools"]).layers
@@ -101,6 +116,9 @@ class Image:
         validator=_check_features,
     )
     limits: Limits = attrs.field(default=attrs.Factory(_limits, takes_self=True))
+    services: tuple[str, ...] = attrs.field(
+        default=(), converter=_service_lines, validator=_check_services
+    )
 
     def check_layers(self) -> Image:
         """Return the image if its layers are there.

@@ -227,6 +227,7 @@ class ImageStore:
                 layers=[self.directory / layer for layer in manifest["layers"]],
                 features=manifest["features"],
                 limits=Limits(**manifest["limits"]),
+                services=manifest.get("services", ()),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{name}.json is damaged ({error}); make the image again") from error
@@ -243,7 +244,12 @@ class ImageStore:
             str(layer.relative_to(self.directory) if layer.is_relative_to(own) else layer)
             for layer in image.layers
         ]
-        return {"layers": layers, "features": sorted(image.features), "limits": limits}
+        return {
+            "layers": layers,
+            "features": sorted(image.features),
+            "limits": limits,
+            "services": list(image.services),
+        }
 
     def _lock(self, layer: Path) -> bool:
         """Keep a layer; return whether it is still there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import shlex
 import shutil
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.outbound import NO_HOSTS, AllowedHosts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
 __all__ = ["Sandboxes"]
@@ -51,6 +52,7 @@ class _Entry:
     closed: bool = False
     sandbox: Sandbox | None = None
     spec: SandboxSpec | None = None
+    services: tuple[str, ...] = ()
 
 
 def _plain(_: str) -> Image:
@@ -122,9 +124,11 @@ class Sandboxes:
 
     def suits(self, session_id: str, image: Image) -> bool:
         """Return whether the sandbox that was started for an id is what an image needs."""
-        spec = self._entries[session_id].spec
-        return spec is not None and spec == attrs.evolve(
-            spec, limits=image.limits_over(self.limits), layers=image.layers
+        entry = self._entries[session_id]
+        if entry.spec is None or entry.services != image.services:
+            return False
+        return entry.spec == attrs.evolve(
+            entry.spec, limits=image.limits_over(self.limits), layers=image.layers
         )
 
     async def prepare_root(self, session_id: str) -> SandboxSpec:
@@ -205,6 +209,7 @@ class Sandboxes:
                 return entry.sandbox
             self._starts += 1
             try:
+                entry.services = self._image_of(session_id).services
                 entry.sandbox = await self._start(entry, self._spec(session_id))
             finally:
                 self._starts -= 1
@@ -217,7 +222,13 @@ class Sandboxes:
             if entry.closed:
                 raise SandboxError("the session is being released")
             entry.spec = spec
-            return await asyncio.wait_for(self.require().start(spec), _START_WITHIN)
+            sandbox = await asyncio.wait_for(self.require().start(spec), _START_WITHIN)
+        try:
+            await _start_services(sandbox, entry.services)
+        except BaseException:
+            await sandbox.close()
+            raise
+        return sandbox
 
     def _warn_of_small_disk(self) -> None:
         """Warn once if the sessions together may write more than the disk can hold."""
@@ -234,6 +245,16 @@ class Sandboxes:
             f"{total // _MIB} MiB",
             self.directory,
         )
+
+
+async def _start_services(sandbox: Sandbox, services: Sequence[str]) -> None:
+    """Start the services of an image, which run on while the sandbox does."""
+    lines = [
+        f"nohup sh -c {shlex.quote(line)} </dev/null >.service-{number}.log 2>&1 &"
+        for number, line in enumerate(services, 1)
+    ]
+    if lines:
+        await sandbox.run("\n".join(lines), timeout=_START_WITHIN)
 
 
 def _python(image: Image) -> Python:
