@@ -306,7 +306,7 @@ def mcp(session: nox.Session) -> None:
     """Run the conformance suite of the Model Context Protocol against ``agentbay mcp``."""
     if shutil.which("npm") is None:
         session.skip("npm is not installed: it fetches the suite and the Node.js that runs it")
-    install(session)
+    session.install("--quiet", "-e", ".[all,mcp]")
     directory = session.create_tmp()
     packages = ("node@22", "@modelcontextprotocol/conformance@0.1.16")
     session.run("npm", "install", "--silent", "--prefix", directory, *packages, external=True)
