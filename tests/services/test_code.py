@@ -268,6 +268,25 @@ async def test_stream_yields_events_in_order(linked: AsyncSession, machine: Mach
     }
 
 
+@pytest.mark.parametrize("cut", [False, True])
+async def test_the_result_says_whether_output_was_cut(
+    join: Callable[[], Awaitable[AsyncSession]], machine: Machine, cut: bool
+) -> None:
+    """In one answer, in a stream, and in a stream that is made from one answer."""
+    flag = {"truncated": True} if cut else {}
+    _answers(machine, _answer(**flag))
+    _streams(machine, {"phase": "end", "status": "finished", **flag})
+
+    session = await join()
+    answered = await session.code.run("x")
+    streamed = await session.code.run("x", on_stdout=lambda _text: None)
+    machine.offer(WsUrl="")
+    remade = [event async for event in (await join()).code.stream("x")]
+
+    assert [answered.truncated, streamed.truncated] == [cut, cut]
+    assert [event.truncated for event in remade] == [cut]
+
+
 async def test_callbacks_get_events_and_the_result_has_all_output(
     linked: AsyncSession, machine: Machine
 ) -> None:

@@ -163,6 +163,7 @@ class CodeOutcome:
         execution_count: The session's count of executions, or ``None`` if unknown.
         execution_time: Seconds of the execution, or ``None`` if unknown.
         trace_id: The id of the execution in the session's logs, or ``""``.
+        truncated: Whether the session threw output away, because there was too much.
     """
 
     results: list[CodeOutput] = attrs.field(factory=list)
@@ -170,6 +171,7 @@ class CodeOutcome:
     execution_count: int | None = None
     execution_time: float | None = None
     trace_id: str = ""
+    truncated: bool = False
 
 
 @attrs.frozen
@@ -201,6 +203,7 @@ class CodeEvent:
         error: The error, for ``"error"``.
         execution_count: As in :class:`CodeOutcome`, for ``"end"``.
         execution_time: As in :class:`CodeOutcome`, for ``"end"``.
+        truncated: As in :class:`CodeOutcome`, for ``"end"``.
     """
 
     kind: Literal["stdout", "stderr", "result", "error", "end"]
@@ -209,6 +212,7 @@ class CodeEvent:
     error: CodeFailure | None = None
     execution_count: int | None = None
     execution_time: float | None = None
+    truncated: bool = False
 
 
 class CodeResult(Result[CodeOutcome]):
@@ -234,6 +238,14 @@ class CodeResult(Result[CodeOutcome]):
     @property
     def _outcome(self) -> CodeOutcome:
         return self.unwrap() if self._value is None else self._value
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the session threw output away, because there was too much.
+
+        Let the code write such output to a file, and download that.
+        """
+        return self._outcome.truncated
 
     @property
     def results(self) -> list[CodeOutput]:

@@ -66,6 +66,7 @@ def parse_document(text: str) -> CodeAnswer | None:
         _read_count(document),
         _read_time(document),
         _as_text(_first(document, "traceId", "trace_id")),
+        document.get("truncated") is True,
     )
     return CodeAnswer(outcome, _find_failure(document))
 
@@ -111,7 +112,12 @@ def _read_formats(bundle: dict[str, Any]) -> dict[str, Any]:
 def parse_event(data: dict[str, Any]) -> CodeEvent | None:
     """Read a frame of a stream; ``None`` if its kind is unknown."""
     if data.get("phase") != "event":
-        return CodeEvent("end", execution_count=_read_count(data), execution_time=_read_time(data))
+        return CodeEvent(
+            "end",
+            execution_count=_read_count(data),
+            execution_time=_read_time(data),
+            truncated=data.get("truncated") is True,
+        )
     kind = data.get("eventType")
     if kind == "stdout" or kind == "stderr":
         return CodeEvent(kind, text=_as_text(data.get("chunk")))

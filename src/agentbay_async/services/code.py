@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import attrs
 
 from agentbay_async import _check
 from agentbay_async.errors import (
@@ -312,7 +313,8 @@ async def _iter_answer(answer: CodeAnswer) -> AsyncGenerator[CodeEvent, None]:
     if answer.failure is not None:
         yield CodeEvent("error", error=answer.failure)
     count, time = outcome.execution_count, outcome.execution_time
-    yield CodeEvent("end", execution_count=count, execution_time=time)
+    cut = outcome.truncated
+    yield CodeEvent("end", execution_count=count, execution_time=time, truncated=cut)
 
 
 def _size_of(event: CodeEvent) -> int:
@@ -334,8 +336,11 @@ def _add_event(outcome: CodeOutcome, event: CodeEvent) -> CodeOutcome:
     elif event.result is not None:
         outcome.results.append(event.result)
     elif event.kind == "end":
-        return CodeOutcome(
-            outcome.results, outcome.logs, event.execution_count, event.execution_time
+        return attrs.evolve(
+            outcome,
+            execution_count=event.execution_count,
+            execution_time=event.execution_time,
+            truncated=event.truncated,
         )
     return outcome
 
