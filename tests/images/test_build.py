@@ -139,9 +139,13 @@ async def test_the_caches_of_packages_are_made(
 async def test_an_image_lies_over_another(
     store: ImageStore, image: Command, session_of: Sessions
 ) -> None:
-    """What that has already is not fetched again."""
-    image("build", "low", "--apt", "figlet")
-    image("build", "high", "--apt", "toilet", "figlet", "--from", "low")
+    """What that has already is not fetched again; its services come first."""
+    image("build", "low", "--apt", "figlet", "--service", "figlet-figlet low")
+    high = ("--apt", "toilet", "figlet", "--from", "low", "--service", "toilet high")
+    image("build", "high", *high)
+    built = store.get("high")
+    assert built is not None
+    assert built.services == ("figlet-figlet low", "toilet high")
     names = [one["name"] for one in (store.manifest("high") or {})["apt"]]
     assert "toilet" in names
     assert "figlet" not in names

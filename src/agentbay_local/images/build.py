@@ -63,11 +63,13 @@ class Build:
     @property
     def wanted(self) -> dict[str, Any]:
         """What was asked for, and what the answer depends on, as it is kept on record."""
+        services = [*(self.base.services if self.base else ()), *self.services]
         return {
             "apt": [*self.apt],
             "pip": [*self.pip],
             "below": [str(layer) for layer in self.base.layers] if self.base else [],
-            "services": [*(self.base.services if self.base else ()), *self.services],
+            # Records of images without services have no such entry.
+            **({"services": services} if services else {}),
             "system": installed_packages() if self.apt else "",
             "python": pip.python_version() if self.pip else "",
         }
