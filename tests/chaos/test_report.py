@@ -56,7 +56,8 @@ def test_errors_of_a_program_are_found_but_interrupts_are_not(registry: Any) -> 
     assert complaints(f"a warning\n{frame}KeyboardInterrupt\n") == []
     assert complaints(f"{frame}ValueError: no\n\n{frame}KeyboardInterrupt\n") == ["ValueError: no"]
     assert complaints("RuntimeWarning: coroutine f was never awaited\n") != []
-    assert not complaints("RuntimeWarning: coroutine 'M.__aexit__' was never awaited\n")
+    for cut in ("M.__aexit__", "ClientRequest.write_bytes"):
+        assert not complaints(f"RuntimeWarning: coroutine '{cut}' was never awaited\n")
 
 
 async def test_a_late_call_and_a_foreign_error_are_recorded(scenario: Any) -> None:

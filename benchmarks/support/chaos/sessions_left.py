@@ -24,8 +24,11 @@ _LAST_LINE = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n
 # An exception that "was never retrieved" is judged by its traceback, which follows.
 _COMPLAINTS = ("was never awaited", "was destroyed but it is pending")
 # Python raises the second Ctrl-C between any two instructions, also where `async with` has called a
-# method and is about to await it. No library can prevent that, or is told of it.
-_CUT_SHORT = re.compile(r"coroutine '[\w.]*\b__a(enter|exit)__' was never awaited")
+# method and is about to await it, or aiohttp has made the coroutine that sends a body, but no task
+# of it. No library can prevent that, or is told of it.
+_CUT_SHORT = re.compile(
+    r"coroutine '([\w.]*\b__a(enter|exit)__|ClientRequest\.write_bytes)' was never awaited"
+)
 # What a program meets that is interrupted.
 _INTERRUPTS = ("KeyboardInterrupt", "asyncio.exceptions.CancelledError", "SystemExit")
 
