@@ -124,10 +124,14 @@ async def test_the_picture_of_a_browser_takes_mouse_and_keys(desk: Desk) -> None
         assert shown is not None
         scale = (shown["width"] - 2) / size[0]
         await picture.click(position={"x": (box["x"] + 20) * scale, "y": (box["y"] + 9) * scale})
+        # Each step is awaited: a person too looks before going on.
+        await inside.wait_for_function("document.activeElement.id === 'name'")
         await page.keyboard.type("Ada X")
+        await inside.wait_for_function("document.activeElement.value === 'Ada X'")
         await page.keyboard.press("Backspace")
         await page.keyboard.press("Control+a")
         await page.keyboard.type("Eve")
+        await inside.wait_for_function("document.activeElement.value === 'Eve'")
         await page.keyboard.press("Enter")
         await inside.get_by_text("Hello Eve").wait_for()
         await page.keyboard.press("Shift+Tab")

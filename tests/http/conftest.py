@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from agentbay_async import AsyncAgentBay, AsyncSession
+from agentbay_async._lifecycle import unheld
 from agentbay_local import LocalService, ManualClock
 
 from .fake_service import FakeService
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 
 #: A secret: tests look for it where it must not be shown.
 API_KEY = "akm-5e6f-the-secret-key"
+
+
+@pytest.fixture(autouse=True)
+def _no_known_sessions() -> None:
+    """Forget what callers of other tests know: scripted services give the same ids again."""
+    unheld.created.clear()
+    unheld.found.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -298,7 +298,11 @@ async def test_programs_start_as_the_private_user(
         monkeypatch.setattr(startup, "_find_setpriv", lambda: None)
     async with start_isolated("root"):
         uid = str(private_uid(str(tmp_path / "root")))
-        owners = {pid: credentials(pid) for pid in new_processes()}
+        owners: dict[int, tuple[list[str], list[str]]] = {}
+        for pid in new_processes():
+            # Others of the machine are among them, and may have ended since.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                owners[pid] = credentials(pid)
     assert owners
     for ids, groups in owners.values():
         assert set(ids) == {uid}

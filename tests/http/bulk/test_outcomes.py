@@ -20,7 +20,6 @@ from agentbay_async import (
     RetryPolicy,
     RolledBackError,
 )
-from agentbay_async._lifecycle import unheld
 
 from .conftest import collect
 
@@ -260,7 +259,6 @@ async def test_a_listing_is_read_on_only_if_it_is_too_long(
     bay: AsyncAgentBay, service: FakeService, scripted: Script, twice: set[int]
 ) -> None:
     """The total number on the first page tells whether a create was delivered twice."""
-    unheld.created.clear()
     service.twice, service.page_size = twice, 5
     result = await bay.create_many(PARAMS, 20)
     assert service.alive == {session.session_id for session in result.sessions}
