@@ -349,7 +349,7 @@ def find_python(name: str) -> str | None:
         if found is None or tuple(map(int, version.split("."))) < least:
             continue
         # pyenv has such a command for each version, and runs it only if it is told the version.
-        done = subprocess.run(  # noqa: S603  # a Python
+        done = subprocess.run(  # noqa: S603  # from PATH, as `python` is
             [found, "-c", "import sys; print(sys.executable)"],
             env={**os.environ, "PYENV_VERSION": version},
             capture_output=True,
@@ -413,7 +413,7 @@ class Verdict:
         row = f"{name:<17} {version:<11}"
         if not report.exists():
             return cls(name, False, f"{row} no test ran")
-        root = ElementTree.parse(report).getroot()  # noqa: S314  # pytest has written it
+        root = ElementTree.parse(report).getroot()  # noqa: S314  # our own pytest wrote it
         suite = root.find("testsuite")
         left = int(suite.find("properties/property[@name='sessions_left']").get("value"))
         cases = suite.findall("testcase")

@@ -138,7 +138,7 @@ async def _run_in_background(
     session: AsyncSession, command: str, cwd: str | None, envs: dict[str, str], limit: float
 ) -> FinishedCommand:
     """Run a command as a process of a terminal, whose streams go to files."""
-    directory = f"/tmp/agentbay-{uuid.uuid4().hex}"  # noqa: S108  # of the session
+    directory = f"/tmp/agentbay-{uuid.uuid4().hex}"  # noqa: S108  # in the session
     script = _IN_BACKGROUND.format(directory=directory)
     process = await session.command.start(script, cwd, {**envs, "AGENTBAY_PROGRAM": command})
     code: int | None = None

@@ -156,7 +156,7 @@ class BlockingAgentBayComputerToolset(BetaAbstractComputerToolset20260801):
             answer, error = None, None
             try:
                 if what == "sleep":
-                    time.sleep(*args)
+                    time.sleep(*args)  # the model asked for a pause; this toolset blocks
                 else:
                     answer = getattr(computer, what)(*args).unwrap()
             except BaseException as raised:  # goes on by way of the member
@@ -202,7 +202,8 @@ def _with_keys(text: str | None, calls: list[Call]) -> Member:
     if keys:
         yield "press_keys", (keys, True)
     try:
-        for call in calls:  # noqa: UP028  # "yield from" would send the answers to the list
+        # Not "yield from": answers are sent in, and an iterator of a list has no send().
+        for call in calls:  # noqa: UP028
             yield call
     finally:
         if keys:

@@ -35,7 +35,7 @@ class AgentBayProvider(SandboxProvider):
         """What the program shows of it."""
         return SandboxProviderMetadata(
             name="agentbay",
-            working_dir="/tmp",  # noqa: S108  # of the session
+            working_dir="/tmp",  # noqa: S108  # in the session
             install=SandboxInstallHint(kind="package", name="agentbay-async"),
         )
 

@@ -248,7 +248,7 @@ class AgentBaySandboxEnvironment(SandboxEnvironment):
         if not contents:
             yield line
             return
-        prefix = f"/tmp/agentbay-{uuid.uuid4().hex}."  # noqa: S108  # of the session
+        prefix = f"/tmp/agentbay-{uuid.uuid4().hex}."  # noqa: S108  # in the session
         try:
             for name, content in contents.items():
                 await self._write(prefix + name, content)

@@ -173,7 +173,7 @@ async def test_a_time_out_without_output_is_recognized(
 async def test_a_time_out_is_told_in_the_error_and_below_the_output(
     session: AsyncSession, scripted: Script
 ) -> None:
-    """Whoever prints only one of them learns it, with the limit."""
+    """Each of the two names the limit."""
     answer = {"errorCode": -1, "errorMessage": "[timeout]", "stdout": "begun", "stderr": "warn"}
     _answers(scripted, json.dumps(answer), error=True)
     result = await session.command.run("make")

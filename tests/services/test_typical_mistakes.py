@@ -280,7 +280,7 @@ def test_a_mistake_is_refused_with_the_argument_and_the_cure(
 
 @pytest.mark.parametrize(("code", "text"), _FAILED, ids=[code for code, _ in _FAILED])
 def test_a_failure_says_what_is_wrong(names: dict[str, Any], code: str, text: str) -> None:
-    """Whoever reads the value without a check gets the reason."""
+    """Reading the value of a failed result raises its reason."""
     with pytest.raises(AgentBayError) as caught:
         eval(code, dict(names))
     assert text.format(gone=names["gone"].session_id) in str(caught.value)

@@ -151,7 +151,7 @@ class NotebookDisplay:
 
 
 def _is_notebook() -> bool:
-    """Return whether a kernel of Jupyter runs this process; whoever has none pays a look-up."""
+    """Return whether a Jupyter kernel runs this process. Does not import IPython."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None

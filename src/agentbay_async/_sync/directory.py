@@ -81,7 +81,7 @@ def check_directory(directory: object, *, is_push: bool) -> Path:
         ArgumentTypeError: It is no path.
     """
     try:
-        root = Path(directory)  # type: ignore[arg-type]  # anything may be given
+        root = Path(directory)  # type: ignore[arg-type]  # callers may pass anything
     except TypeError:
         raise ArgumentTypeError(
             f"directory must be a path, not {type(directory).__name__}"

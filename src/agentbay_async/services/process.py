@@ -221,7 +221,7 @@ class _StderrPipe:
         cls, client: PtyClient, callback: Callable[[bytes], Awaitable[None] | None]
     ) -> _StderrPipe | None:
         """Make a pipe with a reader; return None in a session that cannot have one."""
-        path = f"/tmp/.agentbay-{secrets.token_hex(8)}"  # noqa: S108  # a path in the session
+        path = f"/tmp/.agentbay-{secrets.token_hex(8)}"  # noqa: S108  # in the session; random
         line = f"mkfifo -m 600 {path} && echo && exec cat {path}"
         reader = await start_process(client, line, None, {})
         pipe, first = cls(reader, path, callback), b""

@@ -524,7 +524,7 @@ class AgentBaySandboxSession(BaseSandboxSession):
     async def _archive(self) -> AsyncIterator[str]:
         """Yield a path in the session for an archive, and remove what is there in the end."""
         session = await self.session()
-        path = f"/tmp/agentbay-{uuid.uuid4().hex}.tar"  # noqa: S108  # of the session
+        path = f"/tmp/agentbay-{uuid.uuid4().hex}.tar"  # noqa: S108  # in the session
         try:
             yield path
         finally:
