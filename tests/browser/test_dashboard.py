@@ -138,6 +138,30 @@ async def test_the_picture_of_a_browser_takes_mouse_and_keys(desk: Desk) -> None
         assert await page.evaluate("document.activeElement === document.images[1]") is False
 
 
+async def test_a_click_hits_its_point_while_the_next_picture_is_loading(desk: Desk) -> None:
+    """The element has no size of its own then."""
+    session = await desk.session()
+    inside = await (await desk.connect(session)).contexts[0].new_page()
+    await inside.set_content("<script>onclick = e => document.title = e.x > 200</script>")
+    url = control_url(desk.service._running().state, session.session_id)
+    clicked = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await clicked.wait()
+        await route.fallback()
+
+    async with opened(desk, url) as page:
+        picture = page.get_by_alt_text("The visible page of the session's browser")
+        await picture.evaluate("image => new Promise(done => image.onload = done)")
+        await page.route("**/browser?*", hold)
+        await page.wait_for_function(
+            "image => !image.naturalWidth", arg=await picture.element_handle()
+        )
+        await picture.click()
+        await inside.wait_for_function("document.title === 'true'")
+        clicked.set()
+
+
 async def test_the_screen_of_a_terminal_takes_keys(desk: Desk) -> None:
     """It keeps the focus while its text changes."""
     session = await desk.session()

@@ -93,13 +93,16 @@ const KEYS = {
 // Makes a picture of the desktop or of the browser take mouse and keys.
 export function controlView(image, name) {
   const events = KEYS[name];
+  // While the next picture loads, the image has no size of its own.
+  let size = [image.naturalWidth, image.naturalHeight];
+  image.addEventListener("load", () => { size = [image.naturalWidth, image.naturalHeight]; });
   const at = (event) => [
-    Math.round(event.offsetX * image.naturalWidth / image.clientWidth),
-    Math.round(event.offsetY * image.naturalHeight / image.clientHeight),
+    Math.round(event.offsetX * size[0] / image.clientWidth),
+    Math.round(event.offsetY * size[1] / image.clientHeight),
   ].map((value) => Math.max(0, value));
   let from = null;
   image.draggable = false;
-  image.addEventListener("mousedown", (event) => { from = at(event); });
+  image.addEventListener("mousedown", (event) => { if (size[0]) from = at(event); });
   image.addEventListener("mouseup", (event) => {
     if (!from) return;
     const end = at(event);
@@ -110,7 +113,7 @@ export function controlView(image, name) {
   });
   image.addEventListener("contextmenu", (event) => event.preventDefault());
   image.addEventListener("wheel", (event) => {
-    if (document.activeElement !== image) return;
+    if (document.activeElement !== image || !size[0]) return;
     event.preventDefault();
     send(events.scroll(at(event), Math.round(event.deltaX), Math.round(event.deltaY)));
   }, { passive: false });
