@@ -34,7 +34,7 @@ def run_basic(arguments: Sequence[str], *, owns_process: bool = False) -> int:
         owns_process: The arguments are those of this process.
     """
     if sys.platform != "linux" and _needs_linux(arguments):
-        return _refuse(arguments[0], sys.platform)
+        return _refuse(arguments, sys.platform)
     if arguments[0] in ("record", "verify"):
         from agentbay_cli.recording import main as run_recording
 
@@ -62,12 +62,12 @@ def _needs_linux(arguments: Sequence[str]) -> bool:
     return arguments[0] in ("local", "image", "record", "verify")
 
 
-def _refuse(command: str, platform: str) -> int:
+def _refuse(arguments: Sequence[str], platform: str) -> int:
     """Say what a command needs, and where it can run."""
+    from agentbay_local.commands.reports import print_report
     from agentbay_local.other_systems import explain, report
 
-    if command == "doctor":
-        sys.stdout.write("".join(f"{line}\n" for line in report(platform)))
-        return 1
-    sys.stderr.write(f"agentbay: {explain(f'agentbay {command}', platform)}\n")
+    if arguments[0] == "doctor":
+        return print_report(report(platform), is_well=False, as_json="--json" in arguments)
+    sys.stderr.write(f"agentbay: {explain(f'agentbay {arguments[0]}', platform)}\n")
     return 2

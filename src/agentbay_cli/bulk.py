@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import attrs
 import typer
 
 from agentbay_cli import options
@@ -17,7 +16,7 @@ from agentbay_cli.output import (
     print_value,
     write_bytes,
 )
-from agentbay_cli.program import TIMED_OUT, Limit, killed_on_error
+from agentbay_cli.program import Ended, Program, as_text, collect_program
 from agentbay_cli.sessions import (
     Idle,
     MaxRuntime,
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-# Bytes of output that one command may have; what follows is not kept.
-_MAX_OUTPUT = 16 * 1024 * 1024
 _DEFAULT_SESSIONS = 10
 
 
@@ -71,15 +68,6 @@ def create(
     return 0 if result.success else 1
 
 
-@attrs.frozen
-class Ran:
-    """A command that ran: its output, standard error included, and its exit code."""
-
-    session_id: str
-    exit_code: int
-    output: bytes
-
-
 def run(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="A command on each line; - is standard input.")
@@ -106,8 +94,9 @@ def run(
     given = parse_create(image, labels, volumes)
     variables = options.parse_envs(envs)
 
-    def run_one(session: "Session", command: str) -> Ran:
-        return _run_command(session, command, variables, timeout)
+    def run_one(session: "Session", command: str) -> tuple[str, Ended]:
+        program = Program(command, variables, timeout=timeout)
+        return session.session_id, collect_program(session, program, apart=False)
 
     failed: list[int] = []
     with connect(endpoint) as bay, ProgressLine() as line:
@@ -138,33 +127,23 @@ def _read_commands(file: str) -> Sequence[str]:
     return commands
 
 
-def _run_command(
-    session: "Session", command: str, envs: dict[str, str], timeout: float | None
-) -> Ran:
-    process = session.command.start(f"{{ {command}\n}} </dev/null", None, envs)
-    output = bytearray()
-    with killed_on_error(process), Limit(process, timeout) as limit:
-        for chunk in process:
-            output += chunk[: _MAX_OUTPUT - len(output)]
-        code = process.wait()
-    return Ran(session.session_id, TIMED_OUT if limit.is_over else code, bytes(output))
-
-
-def _print_outcome(outcome: "MapOutcome[Ran]", command: str, *, as_json: bool) -> bool:
+def _print_outcome(
+    outcome: "MapOutcome[tuple[str, Ended]]", command: str, *, as_json: bool
+) -> bool:
     """Print what became of a command, and return whether it succeeded."""
     error = outcome.error
-    ran = None if error is not None else outcome.value
+    session_id, ended = ("", None) if error is not None else outcome.value
     if as_json:
         found = {"index": outcome.index, "command": command, "seconds": round(outcome.seconds, 3)}
-        if ran is None:
+        if ended is None:
             print_value({**found, "error": explain(error) if error is not None else ""})
         else:
-            text = ran.output.decode("utf-8", "replace")
-            own = {"session": ran.session_id, "exit_code": ran.exit_code, "output": text}
-            print_value({**found, **own})
-    elif ran is None:
+            flags = {"timed_out": ended.timed_out, "truncated": ended.truncated}
+            own = {"session": session_id, "exit_code": ended.exit_code, **flags}
+            print_value({**found, **own, "output": as_text(ended.stdout)})
+    elif ended is None:
         print_message(f"[{outcome.index + 1}] {command}: {error and explain(error)}")
     else:
-        print_message(f"[{outcome.index + 1}] {command}: exit code {ran.exit_code}")
-        write_bytes(ran.output, sys.stdout)
-    return ran is not None and ran.exit_code == 0
+        print_message(f"[{outcome.index + 1}] {command}: exit code {ended.exit_code}")
+        write_bytes(ended.stdout, sys.stdout)
+    return ended is not None and ended.exit_code == 0

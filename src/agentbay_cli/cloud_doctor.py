@@ -24,6 +24,7 @@ from agentbay import (
 from agentbay_async.config import LOCAL, resolve
 from agentbay_cli.assumptions import ASSUMPTIONS, Verdict
 from agentbay_cli.connection_probe import ConnectionFacts, probe
+from agentbay_local.commands.reports import print_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,14 +48,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("agentbay doctor", description=__doc__.partition("\n")[0])
     parser.add_argument("--cloud", action="store_true", required=True)
     parser.add_argument("--endpoint", help="the service; default: the configured one")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(arguments)
     try:
         is_well, lines = report(options.endpoint)
     except AgentBayError as error:
         sys.stderr.write(f"agentbay: {error}\n")
         return 2
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    return 0 if is_well else 1
+    return print_report(lines, is_well=is_well, as_json=options.json)
 
 
 def report(endpoint: str | None = None) -> tuple[bool, list[str]]:

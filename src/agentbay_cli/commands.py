@@ -10,8 +10,16 @@ import typer
 from agentbay_cli import options
 from agentbay_cli.client import connect, find_session
 from agentbay_cli.options import Cwd, Endpoint, Envs, Labels, SessionId, Timeout
-from agentbay_cli.output import print_line, print_message
-from agentbay_cli.program import Program, end_quietly, run_program, scratch_path, start_program
+from agentbay_cli.output import print_line, print_message, print_value
+from agentbay_cli.program import (
+    Program,
+    collect_program,
+    end_quietly,
+    print_ended,
+    run_program,
+    scratch_path,
+    start_program,
+)
 from agentbay_cli.sessions import Volumes, make_params, parse_create
 
 if TYPE_CHECKING:
@@ -50,6 +58,9 @@ AllowHosts = Annotated[
         help="A host that the program may reach, with a local service of this command alone.",
     ),
 ]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object in the end: output and exit code.")
+]
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[-- PROGRAM...]", help="A program, and arguments.")
 ]
@@ -82,11 +93,13 @@ def run(
         bool, typer.Option("--rm/--keep", help="Delete the session afterwards, or keep it.")
     ] = True,
     endpoint: Endpoint = None,
+    as_json: Json = False,
 ) -> int:
     """Create a session, run a program in it, and delete it.
 
     With -t and without a program, it is a shell. The exit code is that of the program.
     """
+    _check_json(as_json=as_json, is_tty=is_tty)
     image, words = _image_and_words(words or [], context.obj, is_needed=not is_tty)
     program = _program(words, envs, cwd, timeout, interactive=interactive, is_tty=is_tty)
     given = parse_create(image, labels, volumes)
@@ -98,9 +111,9 @@ def run(
         if not remove:
             session = bay.create(params).unwrap()
             print_message(f"The session is kept: {session.session_id}")
-            return _run(session, program, is_tty=is_tty)
+            return _run(session, program, is_tty=is_tty, as_json=as_json)
         with bay.session(params, sync_context=bool(volumes)) as session:
-            return _run(session, program, is_tty=is_tty)
+            return _run(session, program, is_tty=is_tty, as_json=as_json)
 
 
 def execute(
@@ -119,17 +132,28 @@ def execute(
         ),
     ] = False,
     endpoint: Endpoint = None,
+    as_json: Json = False,
 ) -> int:
     """Run a program in a session. The exit code is that of the program."""
+    _check_json(as_json=as_json, is_tty=is_tty)
     words = _one_program(words or [], context.obj)
     if detach and (interactive or is_tty or timeout is not None):
         raise options.usage_error("a program in the background takes no -i, -t and --timeout")
     program = _program(words, envs, cwd, timeout, interactive=interactive, is_tty=is_tty)
     with connect(endpoint) as bay:
+        session = find_session(bay, session_id)
         if detach:
-            print_line(start_program(find_session(bay, session_id), program).process_id)
-            return 0
-        return _run(find_session(bay, session_id), program, is_tty=is_tty)
+            return _detach(session, program, as_json=as_json)
+        return _run(session, program, is_tty=is_tty, as_json=as_json)
+
+
+def _detach(session: "Session", program: Program, *, as_json: bool) -> int:
+    process_id = start_program(session, program).process_id
+    if as_json:
+        print_value({"session": session.session_id, "process": process_id})
+    else:
+        print_line(process_id)
+    return 0
 
 
 def shell(
@@ -158,7 +182,9 @@ def shell(
         return _open(session, Program("", variables, cwd), keys, attach_to)
 
 
-def _run(session: "Session", program: Program, *, is_tty: bool) -> int:
+def _run(session: "Session", program: Program, *, is_tty: bool, as_json: bool) -> int:
+    if as_json:
+        return print_ended(session, collect_program(session, program))
     if not is_tty:
         return run_program(session, program)
     from agentbay_cli.terminal import parse_keys
@@ -194,6 +220,11 @@ def _script(session: "Session", line: str) -> str:
     text = shlex.quote(f'#!/bin/sh\nrm -f "$0"\nexec {line}\n')
     session.command.run(f"printf %s {text} >{path} && chmod 700 {path}", check=True)
     return path
+
+
+def _check_json(*, as_json: bool, is_tty: bool) -> None:
+    if as_json and is_tty:
+        raise options.usage_error("--json collects the output; with -t, it goes to this terminal")
 
 
 def _check_system() -> None:

@@ -1,6 +1,7 @@
 """``agentbay logs``: the calls of a session, and the output of its background processes."""
 
 # Without `from __future__ import annotations`: typer reads the annotations at run time.
+import contextlib
 import sys
 from collections.abc import Iterator
 from time import sleep
@@ -11,7 +12,7 @@ import typer
 from agentbay_cli import options
 from agentbay_cli.client import connect, control_of, find_session
 from agentbay_cli.options import Endpoint, Json, SessionId
-from agentbay_cli.output import print_message, print_row, write_bytes
+from agentbay_cli.output import print_row, write_bytes
 
 if TYPE_CHECKING:
     from agentbay import Session
@@ -44,20 +45,17 @@ def logs(
 ) -> int:
     """Show the newest calls of a session, or the output of a process in its background.
 
-    Only the local service keeps calls; `agentbay exec -d` prints the ids of processes.
+    Only the local service keeps calls; in the cloud, --process shows the output of a program that
+    `agentbay exec -d` started, which prints its id.
     """
     if process is not None and (follow or as_json):
         raise options.usage_error("--process shows output as it comes; leave --follow, --json out")
     with connect(endpoint) as bay:
         if process is not None:
             return _show_output(find_session(bay, session_id), process)
-        ask = control_of(endpoint)
+        session, ask = find_session(bay, session_id), control_of(endpoint)
         if ask is None:
-            _tell_processes(find_session(bay, session_id))
-            raise options.usage_error(
-                "only the local service keeps calls; --process shows the output of a process"
-            )
-        find_session(bay, session_id)
+            raise options.usage_error(_no_calls(session))
         for call in _calls(ask, session_id, follow=follow):
             name = f"{call['action']} {call['name']}".rstrip()
             row = call["time"], name, call["code"] or call["status"], call["seconds"]
@@ -83,7 +81,19 @@ def _show_output(session: "Session", process_id: str) -> int:
     return 0
 
 
-def _tell_processes(session: "Session") -> None:
-    found = [one.pty_session_id for one in session.pty.list()]
-    if found:
-        print_message(f"Processes and terminals: {' '.join(found)}")
+def _no_calls(session: "Session") -> str:
+    """Return what can be seen of a session whose service keeps no calls."""
+    from agentbay import AgentBayError
+
+    found: list[str] = []
+    # A session without terminals has no processes either.
+    with contextlib.suppress(AgentBayError):
+        found = [one.pty_session_id for one in session.pty.list()]
+    running = (
+        f" of those that run ({', '.join(found)})" if found else " that agentbay exec -d started"
+    )
+    return (
+        "the service of this session does not list its calls, only the local service does; "
+        f"for the output of a program{running}, add --process ID; to watch the session, "
+        f"run: agentbay open {session.session_id}"
+    )

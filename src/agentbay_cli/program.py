@@ -1,6 +1,7 @@
 """A program in a session, with its output here as it comes.
 
-Its two streams stay one if both go to the same place here: that keeps their order.
+Its two streams stay one if both go to the same place here: that keeps their order. With ``--json``,
+both are collected, and printed in the end.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_cli.output import print_message, write_bytes
+from agentbay_cli.output import print_message, print_value, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TIMED_OUT",
-    "Limit",
+    "Ended",
     "Program",
+    "as_text",
+    "collect_program",
     "killed_on_error",
+    "print_ended",
     "run_program",
     "scratch_path",
     "start_program",
@@ -36,6 +40,8 @@ __all__ = [
 
 TIMED_OUT = 124
 """The exit code of a program that ran out of time, as that of ``timeout``."""
+# Bytes of each stream that are collected; a result of the library has as many.
+_MAX_OUTPUT = 16 * 1024 * 1024
 
 
 @attrs.frozen
@@ -57,6 +63,25 @@ class Program:
     input: BinaryIO | None = None
 
 
+@attrs.frozen
+class Ended:
+    """How a program ended, and what it wrote.
+
+    Attributes:
+        exit_code: Its exit code; `TIMED_OUT` if it ran out of time.
+        stdout: Its standard output; with standard error if both were collected as one stream.
+        stderr: Its standard error.
+        timed_out: Whether it was killed at its time limit.
+        truncated: Whether a stream was longer than 16 MiB, and was cut.
+    """
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool
+    truncated: bool
+
+
 def run_program(session: Session, program: Program) -> int:
     """Run a program, write what it writes, and return its exit code.
 
@@ -66,15 +91,72 @@ def run_program(session: Session, program: Program) -> int:
         AgentBayError: The program did not start, or the connection is lost.
     """
     on_stderr = None if _have_one_target() else _write_error
-    process = start_program(session, program, on_stderr)
-    with killed_on_error(process), Limit(process, program.timeout) as limit:
-        for chunk in process:
-            write_bytes(chunk, sys.stdout)
-        code = process.wait()
-    if limit.is_over:
+    code, is_over = _run(session, program, _write_output, on_stderr)
+    if is_over:
         print_message(f"agentbay: the program ran longer than {program.timeout:g} s and was killed")
-        return TIMED_OUT
     return code
+
+
+def collect_program(session: Session, program: Program, *, apart: bool = True) -> Ended:
+    """Run a program, and return how it ended, with the beginning of what it wrote.
+
+    Args:
+        session: The session.
+        program: The program; it is killed if this ends early.
+        apart: Whether to keep standard error apart, or else in standard output, in their order.
+
+    Raises:
+        AgentBayError: The program did not start, or the connection is lost.
+    """
+    out, err = _Collected(), _Collected()
+    code, is_over = _run(session, program, out.add, err.add if apart else None)
+    is_cut = out.is_cut or err.is_cut
+    return Ended(code, bytes(out.data), bytes(err.data), is_over, is_cut)
+
+
+def print_ended(session: Session, ended: Ended) -> int:
+    """Print how a program ended as a JSON object, and return its exit code."""
+    texts = {"stdout": as_text(ended.stdout), "stderr": as_text(ended.stderr)}
+    print_value({"session": session.session_id, **attrs.asdict(ended), **texts})
+    return ended.exit_code
+
+
+def as_text(output: bytes) -> str:
+    """Return output as text, for JSON; bytes that are not UTF-8 are replaced."""
+    return output.decode("utf-8", "replace")
+
+
+class _Collected:
+    """The beginning of a stream.
+
+    Attributes:
+        data: Its first bytes.
+        is_cut: Whether there were more.
+    """
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.is_cut = False
+
+    def add(self, chunk: bytes) -> None:
+        room = _MAX_OUTPUT - len(self.data)
+        self.data += chunk[:room]
+        self.is_cut = self.is_cut or len(chunk) > room
+
+
+def _run(
+    session: Session,
+    program: Program,
+    on_stdout: Callable[[bytes], None],
+    on_stderr: Callable[[bytes], None] | None,
+) -> tuple[int, bool]:
+    """Run a program; return its exit code, and whether its time was over."""
+    process = start_program(session, program, on_stderr)
+    with killed_on_error(process), _Limit(process, program.timeout) as limit:
+        for chunk in process:
+            on_stdout(chunk)
+        code = process.wait()
+    return TIMED_OUT if limit.is_over else code, limit.is_over
 
 
 def start_program(
@@ -132,7 +214,7 @@ def end_quietly(kill: Callable[[], None]) -> None:
         kill()
 
 
-class Limit:
+class _Limit:
     """Kills a process when its time is over.
 
     Attributes:
@@ -144,7 +226,7 @@ class Limit:
         self._process = process
         self._timer = None if seconds is None else threading.Timer(seconds, self._end)
 
-    def __enter__(self) -> Limit:
+    def __enter__(self) -> _Limit:
         if self._timer is not None:
             self._timer.daemon = True
             self._timer.start()
@@ -157,6 +239,10 @@ class Limit:
     def _end(self) -> None:
         self.is_over = True
         end_quietly(self._process.kill)
+
+
+def _write_output(chunk: bytes) -> None:
+    write_bytes(chunk, sys.stdout)
 
 
 def _write_error(chunk: bytes) -> None:

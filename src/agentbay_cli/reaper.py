@@ -12,6 +12,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import attrs
+
 from agentbay import AgentBay, read_ledger
 from agentbay_cli.durations import UNITS, parse_duration
 
@@ -58,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     )
     reap.add_argument("--endpoint", help="the service; default: the configured one")
     reap.add_argument("--dry-run", action="store_true", help="print what would be deleted")
+    reap.add_argument("--json", action="store_true", help="print a JSON object")
     return top
 
 
@@ -99,11 +102,14 @@ def _age(seconds: float) -> str:
 def _reap(options: argparse.Namespace) -> int:
     with AgentBay(endpoint=options.endpoint) as bay:
         result = bay.reap(options.owner, options.older_than, dry_run=options.dry_run)
-    return _print_result(result.unwrap(), dry_run=options.dry_run)
+    return _print_result(result.unwrap(), dry_run=options.dry_run, as_json=options.json)
 
 
-def _print_result(reaping: Reaping, *, dry_run: bool) -> int:
-    sys.stdout.writelines(f"{session_id}\n" for session_id in reaping.deleted)
+def _print_result(reaping: Reaping, *, dry_run: bool, as_json: bool) -> int:
+    if as_json:
+        sys.stdout.write(f"{json.dumps({**attrs.asdict(reaping), 'dry_run': dry_run})}\n")
+    else:
+        sys.stdout.writelines(f"{session_id}\n" for session_id in reaping.deleted)
     for session_id, reason in reaping.failed.items():
         _print_message(f"{session_id} could not be deleted: {reason}")
     _print_message(

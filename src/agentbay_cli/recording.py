@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import attrs
 
 from agentbay import AgentBayError
 from agentbay_async.config import LOCAL, resolve
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.command == "record":
             return record(options.program, options.output, options.endpoint)
-        return verify(options.cassette)
+        return verify(options.cassette, as_json=options.json)
     except (AgentBayError, OSError, ValueError, RuntimeError) as error:
         _print_message(f"agentbay: {error}")
         return 2
@@ -62,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "verify", help="show where the local service would answer otherwise than a cassette"
     )
     verify.add_argument("cassette", type=Path)
+    verify.add_argument("--json", action="store_true", help="print a JSON object")
     return top
 
 
@@ -95,8 +99,12 @@ def _service(endpoint: str | None) -> Iterator[tuple[str, str, str]]:
         yield service.endpoint, service.api_key, settings.region_id
 
 
-def verify(path: Path) -> int:
+def verify(path: Path, *, as_json: bool = False) -> int:
     """Compare a cassette with the local service, print the differences, and return the exit code.
+
+    Args:
+        path: The cassette.
+        as_json: Print a JSON object.
 
     Raises:
         CassetteError: The file is not a cassette.
@@ -105,8 +113,21 @@ def verify(path: Path) -> int:
     """
     cassette = Cassette.read(path)
     verification = verify_cassette(cassette)
-    sys.stdout.writelines(f"{line}\n" for line in _report(cassette, verification))
+    lines = [_json(cassette, verification)] if as_json else _report(cassette, verification)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0 if verification.is_same else 1
+
+
+def _json(cassette: Cassette, verification: Verification) -> str:
+    return json.dumps(
+        {
+            "service": cassette.service,
+            "recorded": cassette.recorded,
+            "is_complete": cassette.is_complete,
+            "is_same": verification.is_same,
+            **attrs.asdict(verification),
+        }
+    )
 
 
 def _report(cassette: Cassette, verification: Verification) -> Iterator[str]:

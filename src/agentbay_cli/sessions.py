@@ -342,12 +342,19 @@ def keep_alive(
         ),
     ] = None,
     endpoint: Endpoint = None,
+    as_json: Json = False,
 ) -> int:
     """Restart the idle time of a session."""
     with connect(endpoint) as bay:
         session = find_session(bay, session_id)
-        session.keep_alive().unwrap()
+        _keep_alive(session, as_json=as_json)
         while every is not None:
             sleep(every)
-            session.keep_alive().unwrap()
+            _keep_alive(session, as_json=as_json)
     return 0
+
+
+def _keep_alive(session: "Session", *, as_json: bool) -> None:
+    session.keep_alive().unwrap()
+    if as_json:
+        print_value({"id": session.session_id})

@@ -21,6 +21,7 @@ from agentbay_async.errors import ConfigurationError
 from agentbay_local import api_key
 from agentbay_local.commands.background import start, stop
 from agentbay_local.commands.environment import SHELLS, print_environment
+from agentbay_local.commands.reports import print_report
 from agentbay_local.commands.running_service import default_home
 from agentbay_local.commands.status import status
 from agentbay_local.home import HomeInUseError
@@ -164,12 +165,12 @@ def _doctor(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         "agentbay doctor", description="Show whether this machine can isolate sessions."
     )
-    parser.parse_args(arguments)
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    options = parser.parse_args(arguments)
     from agentbay_local.doctor import report
 
     isolated, lines = asyncio.run(report())
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    return 0 if isolated else 1
+    return print_report(lines, is_well=isolated, as_json=options.json)
 
 
 def _fail(reason: str, code: int = 2) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentbay_cli import program
 from agentbay_local import Fail
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ def test_a_command_is_killed_when_its_time_is_over(agentbay: Run) -> None:
     """The others go on."""
     Path("commands").write_text("sleep 600\necho done\n")
     done = agentbay("bulk", "run", "commands", "--timeout", "2s", "--json")
-    codes = {one["index"]: one["exit_code"] for one in map(json.loads, done.out.splitlines())}
-    assert codes == {0: 124, 1: 0}
+    found = {one["index"]: one for one in map(json.loads, done.out.splitlines())}
+    assert {index: one["exit_code"] for index, one in found.items()} == {0: 124, 1: 0}
+    assert {index: one["timed_out"] for index, one in found.items()} == {0: True, 1: False}
 
 
 def test_ctrl_c_ends_the_commands_and_deletes_their_sessions(
@@ -114,11 +116,11 @@ def test_a_command_without_a_session_is_told(
 
 def test_too_much_output_is_cut(agentbay: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command cannot fill the memory here."""
-    from agentbay_cli import bulk
-
-    monkeypatch.setattr(bulk, "_MAX_OUTPUT", 1000)
+    monkeypatch.setattr(program, "_MAX_OUTPUT", 1000)
     Path("commands").write_text("head -c 5000 /dev/zero | tr '\\0' x\n")
     assert agentbay("bulk", "run", "commands").out == "x" * 1000
+    found = json.loads(agentbay("bulk", "run", "commands", "--json").out)
+    assert (found["output"], found["truncated"]) == ("x" * 1000, True)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ def test_a_service_as_assumed_is_well(
     reads = ("Get", "List", "Describe")
     assert all(entry.action.startswith(reads) for entry in service.journal)
 
+    assert main(["doctor", "--cloud", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ok"], line_of(found["report"], "key:")) == (True, "key: accepted")
+
 
 def test_a_report_can_be_shared(service: LocalService) -> None:
     """It has no key, and no id as a whole."""

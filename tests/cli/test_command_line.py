@@ -99,6 +99,20 @@ def test_reap_prints_its_result(
     assert "1 deleted, 1 kept, 1 failed" in output.err
 
 
+def test_reap_prints_json(
+    reap_calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One object, with the reasons of failures."""
+    assert main.main(["reap", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "deleted": ["s-1"],
+        "kept": ["s-2"],
+        "failed": {"s-3": "it broke"},
+        "dry_run": False,
+    }
+    assert len(reap_calls) == 1
+
+
 def test_reap_takes_an_endpoint_and_dry_run(
     reap_calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,9 +103,21 @@ def test_a_service_without_calls_names_the_processes(
     monkeypatch.setattr(logs, "control_of", lambda _endpoint: None)
     done = agentbay("logs", session.session_id)
     assert (done.code, done.out) == (2, "")
-    assert process.process_id in done.err
-    assert "only the local service keeps calls" in done.err
+    [line] = done.err.splitlines()
+    assert "only the local service does" in line
+    assert f"({process.process_id}), add --process ID" in line
+    assert f"agentbay open {session.session_id}" in line
     process.kill()
+
+
+def test_a_service_without_calls_and_terminals_names_the_cure(
+    agentbay: Run, session: Session, monkeypatch: pytest.MonkeyPatch, user: LocalService
+) -> None:
+    """As the cloud, with a session of which nothing runs in the background."""
+    monkeypatch.setattr(logs, "control_of", lambda _endpoint: None)
+    done = agentbay("logs", session.session_id)
+    assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
+    assert "that agentbay exec -d started, add --process ID" in done.err
 
 
 def test_only_services_of_this_machine_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:

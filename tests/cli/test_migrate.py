@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
@@ -285,6 +286,11 @@ def test_the_command_walks_directories_and_exits_with_1_if_it_finds_something(
     assert said.out.count("\n") == 1
     assert said.err == "2 files, 1 places\n"
     assert main(["migrate", str(tmp_path / "deep")]) == 0
+    capsys.readouterr()
+    assert main(["migrate", "--json", str(tmp_path)]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["file"], found["line"], found["column"]) == (str(tmp_path / "one.py"), 2, 1)
+    assert found["message"].startswith("`AgentBay.client` is not here. ")
 
 
 def test_files_that_are_no_python_are_named_and_the_others_are_checked(

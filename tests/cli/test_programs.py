@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import json
 import os
 import signal
 import socketserver
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentbay_cli import program
 from agentbay_cli.program import _have_one_target
 
 if TYPE_CHECKING:
@@ -82,6 +84,8 @@ def test_a_program_reads_no_input_and_its_words_stay_apart(agentbay: Run) -> Non
         (["run", "linux_latest"], "there is no program"),
         (["exec", "s-1"], "there is no program"),
         (["run", "linux_latest", "-e", "A=1", "--", "env"], "must stand before"),
+        (["exec", "--json", "-it", "s-1", "sh"], "--json collects the output"),
+        (["run", "--json", "-t"], "--json collects the output"),
         (["run", "--timeout", "soon", "--", "env"], "'soon' is not a time"),
     ],
 )
@@ -90,7 +94,7 @@ def test_a_program_must_be_there(
 ) -> None:
     """Before anything is sent."""
     done = agentbay(*given)
-    assert (done.code, told in done.err, len(user.journal)) == (2, True, 0)
+    assert (done.code, done.out, told in done.err, len(user.journal)) == (2, "", True, 0)
 
 
 def test_our_own_failures_have_an_exit_code_of_their_own(agentbay: Run) -> None:
@@ -121,6 +125,55 @@ def test_standard_error_stays_apart(agentbay: Run) -> None:
     words = ["sh", "-c", "sleep 600 & echo out; printf err >&2; exit 3"]
     done = agentbay("run", "--", *words)
     assert (done.code, done.out, done.err) == (3, "out\n", "err")
+
+
+def test_a_program_can_be_told_as_json(agentbay: Run, user: LocalService) -> None:
+    """In one object, with both streams; the exit code of the command stays that of the program."""
+    words = ["sh", "-c", "echo out; printf 'err\\377' >&2; exit 3"]
+    done = agentbay("run", "--json", "--", *words)
+    assert (done.code, done.err) == (3, "")
+    [line] = done.out.splitlines()
+    found = json.loads(line)
+    assert found.pop("session").startswith("s-")
+    assert found == {
+        "exit_code": 3,
+        "stdout": "out\n",
+        "stderr": "err\ufffd",
+        "timed_out": False,
+        "truncated": False,
+    }
+    assert not user.living()
+
+
+def test_json_tells_the_end_of_time_and_what_was_cut(
+    agentbay: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the output until then; the message for people is on standard error."""
+    session_id = agentbay("create").out.strip()
+    words = ["sh", "-c", "echo begun; sleep 600"]
+    done = agentbay("exec", "--json", "--timeout", "1s", session_id, "--", *words)
+    found = json.loads(done.out)
+    assert (done.code, found["exit_code"], found["timed_out"]) == (124, 124, True)
+    assert (found["session"], found["stdout"], found["truncated"]) == (session_id, "begun\n", False)
+    monkeypatch.setattr(program, "_MAX_OUTPUT", 5)
+    for words, kept in ((["echo", "1234"], "1234\n"), (["echo", "12345"], "12345")):
+        found = json.loads(agentbay("exec", "--json", session_id, "--", *words).out)
+        assert (found["stdout"], found["truncated"]) == (kept, kept != "1234\n")
+
+
+def test_json_of_a_program_in_the_background_has_its_id(agentbay: Run) -> None:
+    """And that of its session."""
+    session_id = agentbay("create").out.strip()
+    found = json.loads(agentbay("exec", "-d", "--json", session_id, "--", "echo", "hi").out)
+    assert found.keys() == {"session", "process"}
+    done = agentbay("logs", session_id, "--process", found["process"])
+    assert (found["session"], done.out) == (session_id, "hi\n")
+
+
+def test_a_failure_of_ours_prints_no_json(agentbay: Run) -> None:
+    """A program that reads standard output finds it empty, and the exit code says why."""
+    done = agentbay("exec", "--json", "s-nobody", "--", "true")
+    assert (done.code, done.out) == (125, "")
 
 
 def test_streams_to_one_place_keep_their_order(user: LocalService) -> None:

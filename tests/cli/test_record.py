@@ -118,6 +118,10 @@ def test_differences_are_printed_and_are_a_failure(
 
     assert done.returncode == 1
     assert "ListSession (exchange 1):\n  Page: recorded number, here missing\n" in done.stdout
+    found = json.loads(agentbay("verify", "--json", "c.jsonl").stdout)
+    assert (found["is_same"], found["is_complete"], found["requests"]) == (False, True, 2)
+    [difference] = found["differences"]
+    assert (difference["request"], difference["exchange"]) == ("ListSession", 1)
     assert done.stdout.endswith("1 difference.\n")
 
 

@@ -181,7 +181,8 @@ def test_a_session_is_paused_and_resumed(agentbay: Run) -> None:
     assert agentbay("pause", session_id).out == f"{session_id}\n"
     assert agentbay("ls", "-q", "--status", "paused").out.split() == [session_id]
     assert json.loads(agentbay("resume", session_id, "--json").out)["status"] == "RUNNING"
-    assert agentbay("keep-alive", session_id).code == 0
+    assert agentbay("keep-alive", session_id) == (0, "", "")
+    assert json.loads(agentbay("keep-alive", session_id, "--json").out) == {"id": session_id}
 
 
 def test_a_session_is_kept_alive_until_ctrl_c(

@@ -66,13 +66,16 @@ def test_an_image_is_added_with_its_services(
     monkeypatch.setenv("AGENTBAY_IMAGES", str(tmp_path / "images"))
     (tmp_path / "layer" / "usr").mkdir(parents=True)
     words = ["add", "web", str(tmp_path / "layer"), "--service", "a --b", "--service", "c"]
-    assert images.main(words) == 0
-    capsys.readouterr()
+    assert images.main([*words, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
 
     assert images.main(["list", "--json"]) == 0
 
     [row] = [row for row in json.loads(capsys.readouterr().out) if row["name"] == "web"]
     assert row["services"] == ["a --b", "c"]
+    assert made == row
+    assert images.main(["remove", "web", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"name": "web", "removed": True}
 
 
 @pytest.mark.parametrize("services", [["", "x"], ["a\0b"], "one"])

@@ -8,9 +8,12 @@ could not run.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import attrs
 
 from agentbay_cli.migrate.checks import check
 
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     if missing:
         return 2
     files = [file for path in options.paths for file in _files(path)]
-    counts = [_check_file(file) for file in files]
+    counts = [_check_file(file, as_json=options.json) for file in files]
     found = sum(count or 0 for count in counts)
     unread = counts.count(None)
     _print_message(
@@ -56,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         " otherwise with this library. Nothing is changed, and no program is run.",
     )
     parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="a file or directory")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser
 
 
@@ -70,7 +74,7 @@ def _files(path: Path) -> Iterator[Path]:
             yield file
 
 
-def _check_file(file: Path) -> int | None:
+def _check_file(file: Path, *, as_json: bool) -> int | None:
     """Print what is found in a file and return how many places; ``None`` if it is no program."""
     try:
         found = check(file.read_bytes())
@@ -81,7 +85,9 @@ def _check_file(file: Path) -> int | None:
         _print_message(f"{file}:{_place(error)}: this cannot be read as Python: {_reason(error)}")
         return None
     for one in found:
-        sys.stdout.write(f"{file}:{one.line}:{one.column}: {one.message}\n")
+        text = f"{file}:{one.line}:{one.column}: {one.message}"
+        row = {"file": str(file), **attrs.asdict(one)}
+        sys.stdout.write(f"{json.dumps(row) if as_json else text}\n")
     return len(found)
 
 

@@ -46,13 +46,15 @@ def main(arguments: Sequence[str], *, owns_process: bool = False) -> int:
         if options.command == "list":
             return _list(store, as_json=options.json)
         if options.command == "remove":
-            return _remove(store, options.name)
+            return _remove(store, options.name, as_json=options.json)
         if options.command == "add":
             from agentbay_local.images.build import add_image
 
-            return _tell(add_image(store, options.name, options.directories, options.services))
-        work = _make(store, options)
-        return _tell(_interruptible(work) if owns_process else asyncio.run(work))
+            made = add_image(store, options.name, options.directories, options.services)
+        else:
+            work = _make(store, options)
+            made = _interruptible(work) if owns_process else asyncio.run(work)
+        return _tell(store, made, as_json=options.json)
     except IsolationUnavailable as error:
         sys.stderr.write(f"agentbay: {error.reason} To cure it: {error.remedy}\n")
     except (AptError, PipError, SandboxError) as error:
@@ -107,15 +109,17 @@ def _interruptible(work: Coroutine[Any, Any, Image]) -> Image:
         raise KeyboardInterrupt from None
 
 
-def _tell(image: Image) -> int:
-    sys.stdout.write(f"{image.name} is ready: {', '.join(sorted(image.features))}.\n")
+def _tell(store: ImageStore, image: Image, *, as_json: bool) -> int:
+    text = f"{image.name} is ready: {', '.join(sorted(image.features))}."
+    sys.stdout.write(f"{json.dumps(_row(store, image.name)) if as_json else text}\n")
     return 0
 
 
-def _remove(store: ImageStore, name: str) -> int:
+def _remove(store: ImageStore, name: str, *, as_json: bool) -> int:
     if not store.remove(name):
         raise ValueError(f"there is no image {name!r} that was made here; agentbay image list")
-    sys.stdout.write(f"{name} is removed.\n")
+    text = f"{name} is removed."
+    sys.stdout.write(f"{json.dumps({'name': name, 'removed': True}) if as_json else text}\n")
     return 0
 
 
@@ -192,7 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     made = {name: commands.add_parser(name, help=text) for name, text in _COMMANDS.items()}
-    made["list"].add_argument("--json", action="store_true", help="print a JSON list")
+    for command, shape in {**dict.fromkeys(_COMMANDS, "object"), "list": "list"}.items():
+        made[command].add_argument("--json", action="store_true", help=f"print a JSON {shape}")
     for command in ("build", "add", "remove"):
         made[command].add_argument("name", metavar="NAME", help="name of the image")
     for command in ("build", "import", "add"):
