@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from agentbay_cli.basic import BASIC, run_basic
+from agentbay_cli.completion import BasicCommand
 from agentbay_cli.output import print_message
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
     for name, meaning in BASIC.items():
         app.command(
             name,
+            cls=BasicCommand,
             help=f"{meaning[0].upper()}{meaning[1:]}.",
             add_help_option=False,
             context_settings={"allow_extra_args": True, "ignore_unknown_options": True},

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from agentbay_async.config import Settings
 
-__all__ = ["main", "report"]
+__all__ = ["main", "make_parser", "report"]
 
 _CALLS = 5
 # Requests are not signed with a time, but the URLs of files expire by it.
@@ -45,17 +45,24 @@ def main(arguments: Sequence[str]) -> int:
     Args:
         arguments: The options.
     """
-    parser = argparse.ArgumentParser("agentbay doctor", description=__doc__.partition("\n")[0])
-    parser.add_argument("--cloud", action="store_true", required=True)
-    parser.add_argument("--endpoint", help="the service; default: the configured one")
-    parser.add_argument("--json", action="store_true", help="print a JSON object")
-    options = parser.parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         is_well, lines = report(options.endpoint)
     except AgentBayError as error:
         sys.stderr.write(f"agentbay: {error}\n")
         return 2
     return print_report(lines, is_well=is_well, as_json=options.json)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments."""
+    parser = argparse.ArgumentParser("agentbay doctor", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--cloud", action="store_true", required=True, help="look at the configured service"
+    )
+    parser.add_argument("--endpoint", help="the service; default: the configured one")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    return parser
 
 
 def report(endpoint: str | None = None) -> tuple[bool, list[str]]:

@@ -57,10 +57,14 @@ def logs(
         if ask is None:
             raise options.usage_error(_no_calls(session))
         for call in _calls(ask, session_id, follow=follow):
-            name = f"{call['action']} {call['name']}".rstrip()
-            row = call["time"], name, call["code"] or call["status"], call["seconds"]
-            print_row(_COLUMNS, row, as_json=as_json)
+            _print_call(call, as_json=as_json)
     return 0
+
+
+def _print_call(call: dict[str, Any], *, as_json: bool) -> None:
+    name = f"{call['action']} {call['name']}".rstrip()
+    row = call["time"], name, call["code"] or call["status"], call["seconds"]
+    print_row(_COLUMNS, row, as_json=as_json)
 
 
 def _calls(ask: Any, session_id: str, *, follow: bool) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,14 @@ __all__ = ["register"]
 # By which a shell asks the application for completions.
 _COMPLETION = "_AGENTBAY_COMPLETE"
 _SHELLS = ("bash", "zsh", "fish")
+_REGISTERS = "compdef _agentbay_completion agentbay"
+# As a file of `fpath`, the script is the body of the function that completes; `compstate` is there.
+_COMPLETES_OR_REGISTERS = f"""\
+if (( ${{+compstate}} )); then
+  _agentbay_completion "$@"
+else
+  {_REGISTERS}
+fi"""
 
 
 def register(app: typer.Typer) -> None:
@@ -47,5 +55,7 @@ def completion(
     from typer._completion_shared import get_completion_script
 
     script = get_completion_script(prog_name="agentbay", complete_var=_COMPLETION, shell=shell)
+    if shell == "zsh":
+        script = script.replace(f"\n{_REGISTERS}", f"\n{_COMPLETES_OR_REGISTERS}")
     write_text(f"{script}\n", sys.stdout)
     return 0

@@ -29,10 +29,10 @@ from agentbay_local.home import HomeInUseError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main", "make_parser"]
 
 _INTERRUPTED = 130
-_COMMANDS = {
+COMMANDS = {
     "run": "run the service until it is stopped (the default)",
     "start": "start the service in the background, and wait until it answers",
     "stop": "stop that service, and wait until its sessions have ended",
@@ -82,9 +82,9 @@ def main(arguments: Sequence[str], *, owns_process: bool = False) -> int:
 
 def _local(arguments: Sequence[str], *, owns_process: bool) -> int:
     """Run one of the commands; without its name, `run`."""
-    name = arguments[0] if arguments and arguments[0] in _COMMANDS else ""
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
     arguments = arguments[bool(name) :]
-    options = _parser(name or "run").parse_args(arguments)
+    options = make_parser(name or "run").parse_args(arguments)
     if name in ("", *_WITH_OPTIONS):
         return _with_options(name, options, arguments, owns_process=owns_process)
     home = _home(options)
@@ -116,9 +116,9 @@ def _home(options: argparse.Namespace) -> Path:
     return home.absolute()
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
+def make_parser(command: str) -> argparse.ArgumentParser:
     """Return the parser of the arguments of a command."""
-    meaning = _COMMANDS[command]
+    meaning = COMMANDS[command]
     parser = argparse.ArgumentParser(
         f"agentbay local {command}",
         description=f"{meaning[0].upper()}{meaning[1:]}.",
@@ -157,7 +157,7 @@ def _add_home(parser: argparse.ArgumentParser, *, is_temporary: bool) -> None:
 
 
 def _epilog() -> str:
-    lines = [f"  agentbay local {name:<7} {meaning}" for name, meaning in _COMMANDS.items()]
+    lines = [f"  agentbay local {name:<7} {meaning}" for name, meaning in COMMANDS.items()]
     return "\n".join(["commands:", *lines])
 
 

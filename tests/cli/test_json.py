@@ -31,7 +31,7 @@ WITHOUT = {
     "local exec": "its standard output is that of the program",
 }
 #: Commands of a basic command, which argparse reads, so that the application has no list of them.
-PARTS = {"local": cli._COMMANDS, "image": images._COMMANDS, "doctor": ["", "--cloud"]}
+PARTS = {"local": cli.COMMANDS, "image": images._COMMANDS, "doctor": ["", "--cloud"]}
 
 
 def commands(group: Any, path: str = "") -> Iterator[str]:

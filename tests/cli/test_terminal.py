@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import pty
 import re
-import selectors
-import signal
-import struct
 import sys
 import termios
 import threading
-import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.terminal_user import Person, set_size
 
 from agentbay import PtyError, PtyNotConnectedError
 from agentbay_cli import terminal
@@ -33,40 +29,6 @@ if TYPE_CHECKING:
 
 LIMIT = 60
 CTRL_C, LEAVE = b"\x03", b"\x10\x11"
-
-
-class Person:
-    """Somebody at a terminal, in a thread of their own."""
-
-    def __init__(self, screen: int) -> None:
-        self.screen = screen
-        self.seen = b""
-
-    def sees(self, text: bytes) -> bytes:
-        """Wait until a text is on the screen, and return all that came before it."""
-        end = time.monotonic() + LIMIT
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.screen, selectors.EVENT_READ)
-            while text not in self.seen:
-                assert time.monotonic() < end, f"{text!r} did not come; {self.seen!r} did"
-                if selector.select(1):
-                    self.seen += os.read(self.screen, 65536)
-        before, _, self.seen = self.seen.partition(text)
-        return before
-
-    def types(self, text: bytes) -> None:
-        """Press keys."""
-        os.write(self.screen, text)
-
-    def resizes(self, columns: int, rows: int) -> None:
-        """Change the size of the window; the kernel would send the signal."""
-        set_size(self.screen, columns, rows)
-        os.kill(os.getpid(), signal.SIGWINCH)
-
-
-def set_size(handle: int, columns: int, rows: int) -> None:
-    """Set the size of a terminal."""
-    fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 class Desk:

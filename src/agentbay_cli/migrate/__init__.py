@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
 
             agentbay migrate src scripts/nightly.py
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     missing = [path for path in options.paths if not path.exists()]
     for path in missing:
         _print_message(f"no such file or directory: {path}")
@@ -52,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if found or unread else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments."""
     parser = argparse.ArgumentParser(
         "agentbay migrate",
         description="List the lines of programs for the official client that would behave"

@@ -22,7 +22,7 @@ from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
 
-__all__ = ["describe_images", "main"]
+__all__ = ["describe_images", "main", "make_parser"]
 
 _COMMANDS = {
     "list": "show the images, and the commands that make the others ready",
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str], *, owns_process: bool = False) -> int:
         arguments: The arguments after ``image``.
         owns_process: The process does nothing else, so that its signals end the command.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     store = ImageStore.of_user(os.environ)
     try:
         if options.command == "list":
@@ -189,7 +189,8 @@ def _say(sentence: str) -> None:
     sys.stderr.flush()
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments."""
     parser = argparse.ArgumentParser(
         "agentbay image",
         description="Show, make and remove the images that sessions of the local service can have.",
