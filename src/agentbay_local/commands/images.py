@@ -210,17 +210,7 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="COMMAND",
             help="a command line that each session starts; may be given several times",
         )
-    build = made["build"]
-    build.add_argument("--apt", nargs="+", default=[], metavar="PKG", help="Debian packages")
-    build.add_argument("--pip", nargs="+", default=[], metavar="PKG", help="Python packages")
-    build.add_argument(
-        "--if-needed",
-        action="store_true",
-        help="do nothing if it is ready, and would be made of the same",
-    )
-    build.add_argument(
-        "--from", dest="base", metavar="IMAGE", help="image below it (the machine's own system)"
-    )
+    _add_build(made["build"])
     made["import"].add_argument(
         "source",
         type=Path,
@@ -232,3 +222,16 @@ def make_parser() -> argparse.ArgumentParser:
         "directories", type=Path, nargs="+", metavar="DIR", help="layer with usr, the lowest first"
     )
     return parser
+
+
+def _add_build(build: argparse.ArgumentParser) -> None:
+    build.add_argument("--apt", nargs="+", default=[], metavar="PKG", help="Debian packages")
+    build.add_argument("--pip", nargs="+", default=[], metavar="PKG", help="Python packages")
+    build.add_argument(
+        "--if-needed",
+        action="store_true",
+        help="do nothing if it is ready, and would be made of the same",
+    )
+    build.add_argument(
+        "--from", dest="base", metavar="IMAGE", help="image below it (the machine's own system)"
+    )
