@@ -25,7 +25,7 @@ import attrs
 from support.ledger import temporary_ledger
 from support.local import LocalChild
 from support.samples import Sample, Spread, Target, table, wall_ratio
-from support.starts import Bubblewrap, Embedded, LocalService
+from support.starts import Bubblewrap, LocalService, NewProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     from support.starts import Starter
 
 OURS = "agentbay"
-READY = "agentbay, 2 ready"
-CODE, EMBEDDED = "run_code", Embedded.name
+READY = "agentbay, sandboxes ready"
+OTHER = "other checkout"
+CODE, PROCESS = "run_code", "new process"
 _TRIMMED = 0.05
 _CEILING = 10.0
 _WEIGHTS = {0.5: 0.60, 0.95: 0.25, 0.99: 0.15}
 _RESTING = 20
+# What a service allows.
+_MOST_READY = 128
 _HEAD = "measured|contestant|starts|failed|median ms|p95 ms|p99 ms|score|all ms|times the first"
 
 # Milliseconds; published by ComputeSDK for a hundred starts at once, over a network.
@@ -79,23 +82,20 @@ class Starts:
 Measured = dict[str, dict[str, Starts]]
 
 
-async def measure(
-    starters: Sequence[Starter], rounds: int, at_once: int, pause: float = 0.0
-) -> dict[str, Starts]:
+async def measure(starters: Sequence[Starter], rounds: int, at_once: int) -> dict[str, Starts]:
     """Measure contestants in turns; the first one changes from round to round.
 
     Args:
         starters: The contestants.
         rounds: How often each has its turn.
         at_once: How many starts a turn has.
-        pause: Seconds between two turns.
     """
     measured = {starter.name: Starts() for starter in starters}
     for number in range(rounds):
         first = number % len(starters)
         for starter in [*starters[first:], *starters[:first]]:
+            await starter.settle()
             await _turn(starter, at_once, measured[starter.name])
-            await asyncio.sleep(pause)
     return measured
 
 
@@ -132,14 +132,12 @@ def _ratio(these: Starts, base: Starts) -> Spread:
 
 
 def targets(measured: Measured) -> list[Target]:
-    """Return the targets, in milliseconds."""
-    most = {"one at a time": 25.0, "burst": 600.0, CODE: 60.0, EMBEDDED: 60.0}
+    """Return the targets, in milliseconds: of the contestant that comes last."""
+    most = {"one at a time": 25.0, "burst": 600.0, CODE: 60.0, PROCESS: 60.0}
     return [
         Target(f"{what}, median ms", most[what], Spread.of([middle * 1e3]))
         for what, by_name in measured.items()
-        for name, starts in by_name.items()
-        if name in (READY, EMBEDDED) or (name == OURS and what != "one at a time")
-        for middle in [starts.percentile(0.5)]
+        for middle in [list(by_name.values())[-1].percentile(0.5)]
     ]
 
 
@@ -147,22 +145,23 @@ async def _run_all(
     options: argparse.Namespace, services: dict[str, LocalChild]
 ) -> tuple[Measured, dict[str, dict[str, float]]]:
     async with AsyncExitStack() as closing:
-        locals_ = [LocalService(name, service) for name, service in services.items()]
-        unready = [one for one in locals_ if one.name != READY]
-        coders = [LocalService(one.name, services[one.name], code=True) for one in locals_]
-        starters: list[Starter] = [Bubblewrap(), *locals_]
         compiled = closing.enter_context(tempfile.TemporaryDirectory(prefix="agentbay-bench-"))
-        embedded = Embedded(Path(compiled))
-        for one in (*starters, *coders, embedded):
+        bubblewrap, processes = Bubblewrap(), NewProcess.all(Path(compiled))
+        locals_, coders = (
+            [LocalService(name, one, code=code) for name, one in services.items()]
+            for code in (False, True)
+        )
+        for one in (bubblewrap, *processes, *locals_, *coders):
             closing.push_async_callback(one.close)
             await one.start()  # the first start of a service makes what all share
+        few = max(1, options.runs // 5)
         measured: Measured = {
-            "one at a time": await measure(starters, options.runs, 1, options.pause),
-            "burst": await measure([starters[0], *unready], options.bursts, options.runs),
-            CODE: await measure(coders, max(1, options.runs // 5), 1, options.pause),
-            EMBEDDED: await measure([embedded], max(1, options.runs // 5), 1),
+            "one at a time": await measure([bubblewrap, *locals_], options.runs, 1),
+            "burst": await measure([bubblewrap, *locals_], options.bursts, options.runs),
+            CODE: await measure(coders, few, 1),
+            PROCESS: await measure(processes, few, 1),
         }
-        resting = {one.name: await one.resting(_RESTING) for one in unready}
+        resting = {one.name: await one.resting(_RESTING) for one in locals_ if one.name != READY}
     return {what: by_name for what, by_name in measured.items() if by_name}, resting
 
 
@@ -185,9 +184,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=100, help="and starts of a burst; default 100")
     parser.add_argument("--bursts", type=int, default=3, help="default 3; 0 for none")
     parser.add_argument(
-        "--pause", type=float, default=0.3, help="seconds between single starts; default 0.3"
-    )
-    parser.add_argument(
         "--against", type=Path, metavar="CHECKOUT", help="measure the service of another checkout"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
@@ -198,9 +194,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code."""
     options = _options(arguments)
-    children = {OURS: LocalChild(), READY: LocalChild(ready=2)}
+    children = {OURS: LocalChild()}
     if options.against:
-        children["other checkout"] = LocalChild(checkout=options.against)
+        children[OTHER] = LocalChild(checkout=options.against)
+    children[READY] = LocalChild(ready=min(options.runs, _MOST_READY))
     with temporary_ledger(), ExitStack() as running:
         services = {name: running.enter_context(child) for name, child in children.items()}
         measured, resting = asyncio.run(_run_all(options, services))

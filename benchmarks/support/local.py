@@ -33,12 +33,14 @@ class LocalChild:
         endpoint: Its URL.
         api_key: The key that it wants.
         pid: Its process.
+        ready: As given.
         home: The directory of its state.
     """
 
     def __init__(
         self, isolation: str = "namespaces", checkout: Path | None = None, ready: int = 0
     ) -> None:
+        self.ready = ready
         self._options = [isolation, *([str(ready)] if ready else [])]
         self._variables = {}
         if checkout is not None:

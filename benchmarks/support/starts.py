@@ -8,6 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
+import anyio
+
 from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_local.sandbox.host.programs import find_bubblewrap
 from support import host
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 _CODE_IMAGE = "code_latest"
 _SETTLED = 0.5
+_SETTLED_WITHIN = 300
+_LOOK = 0.1
+# The outer and the inner process of a sandbox, and a kernel.
+_PROCESSES_READY = 3
 
 
 class Starter(Protocol):
@@ -29,6 +35,10 @@ class Starter(Protocol):
     """
 
     name: str
+
+    async def settle(self) -> None:
+        """Wait until it is as it will be when nobody has used it for a while."""
+        ...
 
     async def start(self) -> float:
         """Start a sandbox, run its first command, remove it; return the seconds of the first two.
@@ -53,6 +63,9 @@ class Bubblewrap:
         limits = ("--unshare-all", "--die-with-parent", "--cap-drop", "ALL")
         self._command = [str(find_bubblewrap()), *limits, *self._VIEW, "true"]
 
+    async def settle(self) -> None:
+        """Do nothing."""
+
     async def start(self) -> float:
         """Start it and wait for its end."""
         began = time.perf_counter()
@@ -74,11 +87,19 @@ class LocalService:
         code: Run Python code in the session instead of a command.
     """
 
-    def __init__(self, name: str, service: LocalChild, code: bool = False) -> None:
+    def __init__(self, name: str, service: LocalChild, *, code: bool = False) -> None:
         self.name = name
         self._service = service
         self._code = code
         self._bay = AsyncAgentBay(service.api_key, endpoint=service.endpoint)
+
+    async def settle(self) -> None:
+        """Wait until the ready sandboxes have been replaced, and their Python kernels run."""
+        with anyio.fail_after(_SETTLED_WITHIN):
+            while (  # noqa: ASYNC110  # processes of another one: no event tells of them
+                len(host.below(self._service.pid)) != self._service.ready * _PROCESSES_READY
+            ):
+                await asyncio.sleep(_LOOK)
 
     async def start(self) -> float:
         """Create a session, use it, delete it."""
@@ -118,40 +139,52 @@ class LocalService:
         await self._bay.aclose()
 
 
-_EMBEDDED = """
+_IN_NEW_PROCESS = """
 import sys, tempfile, time
 began = time.perf_counter()
-from agentbay_local import LocalService
-with tempfile.TemporaryDirectory(prefix="agentbay-bench-") as home, LocalService(home=home):
+{program}
     print(time.perf_counter() - began)
 """
+_EMBEDDED = """from agentbay_local import LocalService
+with tempfile.TemporaryDirectory(prefix="agentbay-bench-") as home, LocalService(home=home):"""
+_AIOHTTP = """import aiohttp.web
+if True:"""
 
 
-class Embedded:
-    """The service inside a new Python process: seconds from its import until it is ready.
+class NewProcess:
+    """Something that a new Python process does: the seconds of that, without Python's own start.
 
     Args:
+        name: Its name in tables.
+        program: The lines to time; the last begins a block.
         compiled: A directory for the compiled modules, which an installed package has.
     """
 
-    name = "embedded service ready"
-
-    def __init__(self, compiled: Path) -> None:
+    def __init__(self, name: str, program: str, compiled: Path) -> None:
+        self.name = name
+        self._program = _IN_NEW_PROCESS.format(program=program)
         self._env = {**os.environ, "PYTHONPYCACHEPREFIX": str(compiled)}
         self._env.pop("PYTHONDONTWRITEBYTECODE", None)
 
+    @classmethod
+    def all(cls, compiled: Path) -> list[NewProcess]:
+        """Return the import of aiohttp, and the embedded service, which has to import it."""
+        return [
+            cls("aiohttp imported", _AIOHTTP, compiled),
+            cls("embedded service ready", _EMBEDDED, compiled),
+        ]
+
+    async def settle(self) -> None:
+        """Do nothing."""
+
     async def start(self) -> float:
-        """Start a process and its service."""
+        """Start a process and let it do that."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            _EMBEDDED,
-            stdout=asyncio.subprocess.PIPE,
-            env=self._env,
+            sys.executable, "-c", self._program, stdout=asyncio.subprocess.PIPE, env=self._env
         )
         output, _ = await process.communicate()
         if process.returncode:
-            raise RuntimeError("the embedded service failed")
+            raise RuntimeError(f"{self.name} failed")
         return float(output)
 
     async def close(self) -> None:

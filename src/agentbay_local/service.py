@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalService"]
 
 _ANSWER_WITHIN = 60.0
-_MOST_READY = 32
+_MOST_READY = 128
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class LocalService(ServerContext[Server]):
             returns. Without one they are refused.
         tls: Offer TLS beside plain HTTP, on the same port. The home gets a private certificate
             authority, whose certificate clients must trust: `ca_file`. Needs the extra ``local``.
-        ready: Sandboxes, 32 at most, that are started before a session needs them. The first
+        ready: Sandboxes, 128 at most, that are started before a session needs them. The first
             command and the first Python code of a session that gets one do not wait for a start.
             Each takes 20 MB.
 
