@@ -8,6 +8,7 @@ to try. It refuses to run as root, whom nothing would keep from doing harm.
 # ruff: noqa: D103, T201 - the name of an attack says what it is; the outcomes are printed
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -154,8 +155,11 @@ def path_of_the_host_in_mountinfo() -> bool:
 
 @attack
 def processes_of_the_host_in_proc() -> bool:
+    names = []
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            names.append(content(path))
     # A browser of the session has a dozen.
-    names = [content(path) for path in glob.glob("/proc/[0-9]*/comm")]
     return len([name for name in names if "chrom" not in name]) > 8
 
 
