@@ -11,7 +11,6 @@ import pytest
 
 from agentbay_local import Fail
 from agentbay_local.dashboard.session_facts import SessionFacts
-from agentbay_local.dashboard.terminal_screen import draw_screen
 
 from .websocket_client import connect, session_address
 
@@ -207,6 +206,32 @@ async def test_the_page_shows_the_screens_of_terminals(api: Api) -> None:
         await api.until(drawn)
 
 
+async def test_the_page_shows_a_program_that_fills_the_screen(api: Api) -> None:
+    """Also what it has drawn long ago; when it ends, what was there before comes back."""
+    address = await session_address(api, image="linux_latest")
+    frame = r"printf '\033[?1049h\033[Hframe\033[2;1Hcount'"
+    count = r"for n in $(seq 4000); do printf '\033[2;7H%d' $n; done"
+    async with connect(api, address) as client:
+        terminal = await client.open(shell="/bin/sh", cols=80, rows=24)
+        await client.type(terminal, f"{frame}; {count}; read _; printf '\\033[?1049l'; cat\n")
+        url = await page_of(api, address.session)
+
+        async def lines() -> list[str]:
+            (one,) = (await facts(api, url))["sandbox"]["terminals"]
+            return list(one["lines"])
+
+        async def drawn() -> bool:
+            return await lines() == ["frame", "count 4000"]
+
+        await api.until(drawn)
+        await client.type(terminal, "\n")
+
+        async def back() -> bool:
+            return "frame" not in await lines() and "seq 4000" in "".join(await lines())
+
+        await api.until(back)
+
+
 async def give_input(api: Api, url: str, event: Any, **headers: str) -> tuple[int, str]:
     """Send what the page of a session sends; return status and text."""
     host = urlsplit(url).netloc
@@ -315,9 +340,3 @@ async def test_a_host_that_is_not_signed_has_no_page(api: Api, name: str) -> Non
     assert (await look(api, forged))[0] == 403
     link = (await api.ok("GetLink", SessionId=created["SessionId"], Port=30100))["Data"]["Url"]
     assert created["SessionId"] not in urlsplit(link).netloc
-
-
-def test_output_that_no_terminal_expects_is_drawn_or_refused() -> None:
-    """A session may write any bytes."""
-    for output in (b"\x1b[999999999;999999999H", b"\xff\xfe\x1b]0;", b"\x1b[?9999999999h" * 100):
-        assert all(isinstance(line, str) for line in draw_screen(output, 80, 24))

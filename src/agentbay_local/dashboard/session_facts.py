@@ -11,8 +11,7 @@ import attrs
 
 from agentbay_local.clock import iso
 from agentbay_local.dashboard.calls import calls_after
-from agentbay_local.dashboard.terminal_screen import draw_screen
-from agentbay_local.off_loop import run_off_loop
+from agentbay_local.dashboard.terminals import Terminals
 from agentbay_local.sandbox.base import HOME
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.single_flight import SingleFlight
@@ -30,8 +29,6 @@ __all__ = ["SessionFacts"]
 _MOST_FILES = 500
 _MOST_PROCESSES = 300
 _MOST_TERMINALS = 8
-# Bytes of a terminal's output of which its screen is drawn.
-_SCREEN_OF = 32 * 1024
 
 
 class SessionFacts:
@@ -47,6 +44,7 @@ class SessionFacts:
         self._state = state
         self._hub = hub
         self._pictures = pictures
+        self._terminals = Terminals()
         self._inside: SingleFlight[dict[str, Any]] = SingleFlight()
 
     async def collect(self, session: Session, after: int, directory: str) -> dict[str, Any]:
@@ -100,8 +98,12 @@ class SessionFacts:
             "processes": [attrs.asdict(one) for one in processes[:_MOST_PROCESSES]],
             "directory": directory,
             "files": files,
-            "terminals": [await _describe_terminal(pty) for pty in ptys],
+            "terminals": [await self._describe_terminal(pty) for pty in ptys],
         }
+
+    async def _describe_terminal(self, pty: PtySession) -> dict[str, Any]:
+        ended = pty.end_event is not None  # before its screen, which then has all that it wrote
+        return {"id": pty.id, "ended": ended, "lines": await self._terminals.lines(pty)}
 
 
 async def _measure(sandbox: Sandbox) -> dict[str, Any]:
@@ -133,13 +135,3 @@ async def _list(sandbox: Sandbox, directory: str) -> dict[str, Any]:
         for one in entries[:_MOST_FILES]
     ]
     return {"count": len(entries), "entries": shown}
-
-
-async def _describe_terminal(pty: PtySession) -> dict[str, Any]:
-    columns, rows = pty.size
-    output = pty.latest_output(_SCREEN_OF)
-    return {
-        "id": pty.id,
-        "ended": pty.end_event is not None,
-        "lines": await run_off_loop(lambda: draw_screen(output, columns, rows)),
-    }

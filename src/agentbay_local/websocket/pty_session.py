@@ -86,11 +86,6 @@ class PtySession:
         self._size = self._terminal.size() or self._size
         return self._size
 
-    def latest_output(self, most: int) -> bytes:
-        """Return at most `most` bytes from the end of its output."""
-        log = self.scrollback
-        return log.read(max(log.start, log.end - most), most)
-
     def subscribe(self, connection: Connection, position: int | None) -> None:
         """Send output to a connection, from a position or from the first byte that is kept.
 
