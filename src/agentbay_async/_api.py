@@ -33,7 +33,7 @@ from agentbay_async.errors import (
 from agentbay_async.models.sessions import ENDING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -127,6 +127,10 @@ class RunSpanHook(Protocol):
         """Call a function that starts tasks of the run."""
         ...
 
+    def carrier(self) -> dict[str, str]:
+        """Return the context of the span, for workers in other processes."""
+        ...
+
     def end(self, done: int, failed: int) -> None:
         """End the span with the numbers of the run."""
         ...
@@ -145,6 +149,10 @@ class TelemetryHook(Protocol):
 
     def run(self, operation: str, size: int | None) -> RunSpanHook:
         """Begin the span of a bulk run."""
+        ...
+
+    def within(self, carrier: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Let the spans of a block be below that of another process."""
         ...
 
 

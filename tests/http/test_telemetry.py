@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import pickle
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentbay_async import AsyncAgentBay, Config, ConfigurationError, CreateSessionParams
+from agentbay_async import (
+    AsyncAgentBay,
+    AsyncSession,
+    Config,
+    ConfigurationError,
+    CreateSessionParams,
+)
+from agentbay_async._bulk.distributed import distributed_map
+from agentbay_async._bulk.distributed.worker import run_chunk
 from agentbay_local import LocalService, Throttle
 
 pytest.importorskip("opentelemetry.sdk")
@@ -25,6 +35,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from agentbay_async._bulk.distributed.engine import ChunkResult, ChunkTask
 
 _SPANS, _METRICS = InMemorySpanExporter(), InMemoryMetricReader()
 
@@ -116,6 +128,43 @@ async def test_the_calls_of_a_bulk_run_are_below_its_span(bay: AsyncAgentBay) ->
     assert run.attributes["agentbay.failed"] == 0
     await bay.delete_many(result.sessions)
     assert len(_spans("agentbay.delete_many")) == 1
+
+
+async def test_workers_of_a_cluster_continue_the_trace(
+    bay: AsyncAgentBay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run has a span, below that of the caller; its chunks have theirs below it, elsewhere."""
+    monkeypatch.setattr(distributed_map, "get_engine", lambda _name: _OneWorker())
+    with trace.get_tracer("test").start_as_current_span("outer") as outer:
+        outcomes = [one async for one in bay.map_sessions(_double, [1, 2], engine="dask")]
+    assert sorted(one.value for one in outcomes) == [2, 4]
+    caller = outer.get_span_context()
+    runs = {one.context.span_id: one for one in _spans("agentbay.map_sessions")}
+    [run] = [one for one in runs.values() if one.parent.span_id == caller.span_id]
+    assert (run.attributes["agentbay.inputs"], run.attributes["agentbay.done"]) == (2, 2)
+    chunks = [one for one in runs.values() if one is not run]
+    assert chunks
+    assert {one.parent.span_id for one in chunks} == {run.context.span_id}
+    creates = _spans("agentbay.CreateMcpSession")
+    assert {runs[one.parent.span_id] in chunks for one in creates} == {True}
+    assert {one.context.trace_id for one in creates} == {caller.trace_id}
+
+
+async def _double(_session: AsyncSession, item: int) -> int:
+    return 2 * item
+
+
+class _OneWorker:
+    """A cluster whose worker is a thread without a context of its own, as a process has none."""
+
+    name, dumps = "One worker", staticmethod(pickle.dumps)
+
+    async def slots(self) -> set[str]:
+        return {"one"}
+
+    async def run(self, task: ChunkTask, _slot: str) -> ChunkResult:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, run_chunk, task, lambda: False)
 
 
 async def test_no_span_and_no_metric_has_a_secret(

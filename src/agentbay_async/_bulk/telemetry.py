@@ -48,6 +48,7 @@ class Telemetry:
             self._trace: Any = import_module("opentelemetry.trace")
             metrics: Any = import_module("opentelemetry.metrics")
             self._propagate: Any = import_module("opentelemetry.propagate")
+            self._context: Any = import_module("opentelemetry.context")
         except ModuleNotFoundError:
             raise ConfigurationError(
                 "telemetry needs OpenTelemetry",
@@ -108,11 +109,15 @@ class Telemetry:
                 span.set_attribute("agentbay.command.timed_out", result.timed_out)
             return result
 
-    def add_context(self, variables: dict[str, str]) -> None:
-        """Add the trace context to the variables of a command; those of the caller win."""
+    def carrier(self) -> dict[str, str]:
+        """Return the current trace context as texts, which can be sent elsewhere."""
         carrier: dict[str, str] = {}
         self._propagate.inject(carrier)
-        for name, value in carrier.items():
+        return carrier
+
+    def add_context(self, variables: dict[str, str]) -> None:
+        """Add the trace context to the variables of a command; those of the caller win."""
+        for name, value in self.carrier().items():
             variables.setdefault(name.upper(), value)
 
     def run(self, operation: str, size: int | None) -> RunSpan:
@@ -120,6 +125,15 @@ class Telemetry:
         attributes = {} if size is None else {"agentbay.inputs": size}
         span = self._tracer.start_span(f"agentbay.{operation}", attributes=attributes)
         return RunSpan(self, span, self._trace)
+
+    @contextmanager
+    def within(self, carrier: Mapping[str, str]) -> Iterator[None]:
+        """Let the spans of a block be below that of another process; see `RunSpan.carrier`."""
+        token = self._context.attach(self._propagate.extract(carrier))
+        try:
+            yield
+        finally:
+            self._context.detach(token)
 
     def count_session(self, change: int) -> None:
         """Count a session that was created or deleted."""
@@ -153,6 +167,11 @@ class RunSpan:
         """Call a function that starts tasks; their spans are below this one."""
         with self._trace.use_span(self._span):
             start()
+
+    def carrier(self) -> dict[str, str]:
+        """Return the context of this span as texts, for workers in other processes."""
+        with self._trace.use_span(self._span):
+            return self._telemetry.carrier()
 
     def end(self, done: int, failed: int) -> None:
         """End the span with the numbers of the run."""

@@ -218,13 +218,20 @@ class DistributedMap(Generic[T]):
         """
         self._api.background.add_run(self)
         self._started_at = self._had_slots_at = _now()
+        telemetry = self._options.telemetry
+        span = telemetry.run(self._options.operation, self._inputs.size) if telemetry else None
         try:
-            self._pickled_job = pickle.dumps(await _resolve_endpoint(self._job, self._api))
+            job = await _resolve_endpoint(self._job, self._api)
+            if span is not None:
+                job = attrs.evolve(job, trace=span.carrier())
+            self._pickled_job = pickle.dumps(job)
             self._scheduler.prefetch.start()
             while await self._run_chunks():
                 while self._ready:
                     yield self._count(self._ready.popleft())
         finally:
+            if span is not None:
+                span.end(self._done, self._failed)
             await run_shielded(self.aclose(), _CLOSE_TIMEOUT)
 
     def _count(self, outcome: MapOutcome[T]) -> MapOutcome[T]:

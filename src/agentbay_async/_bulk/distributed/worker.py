@@ -6,7 +6,7 @@ import asyncio
 import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,7 +28,7 @@ from agentbay_async.errors import EngineError
 from agentbay_async.models.budget import Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Future
 
     from agentbay_async._api import Api
@@ -80,6 +80,7 @@ class Job:
         retries: How often an item is retried because its session was lost.
         each_deadline: Seconds for each item, or ``None``.
         dumps: Pickles the outcomes.
+        trace: The trace context of the run, or nothing without telemetry.
     """
 
     connect: Connect
@@ -93,6 +94,7 @@ class Job:
     retries: int
     each_deadline: float | None
     dumps: Dumps
+    trace: Mapping[str, str] = attrs.field(factory=dict)
 
 
 class _Canceller:
@@ -181,9 +183,12 @@ async def _map(
 ) -> list[tuple[int, bytes]]:
     canceller.attach()
     client = job.connect(attrs.evolve(job.settings, budget=budget), job.retry)
+    telemetry = client._api.telemetry
+    context = telemetry.within(job.trace) if telemetry is not None else nullcontext()
     try:
-        async with aclosing(_map_run(client, job, function, task).iterate()) as outcomes:
-            return [(one.index, pickle_outcome(one, job.dumps)) async for one in outcomes]
+        with context:
+            async with aclosing(_map_run(client, job, function, task).iterate()) as outcomes:
+                return [(one.index, pickle_outcome(one, job.dumps)) async for one in outcomes]
     finally:
         await run_shielded(client.aclose())
 
