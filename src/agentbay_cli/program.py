@@ -73,6 +73,7 @@ class Ended:
         stderr: Its standard error.
         timed_out: Whether it was killed at its time limit.
         truncated: Whether a stream was longer than 16 MiB, and was cut.
+        hint: What may help after a failure, or ``""``.
     """
 
     exit_code: int
@@ -80,6 +81,7 @@ class Ended:
     stderr: bytes
     timed_out: bool
     truncated: bool
+    hint: str
 
 
 def run_program(session: Session, program: Program) -> int:
@@ -91,9 +93,11 @@ def run_program(session: Session, program: Program) -> int:
         AgentBayError: The program did not start, or the connection is lost.
     """
     on_stderr = None if _have_one_target() else _write_error
-    code, is_over = _run(session, program, _write_output, on_stderr)
+    code, is_over, hint = _run(session, program, _write_output, on_stderr)
     if is_over:
         print_message(f"agentbay: the program ran longer than {program.timeout:g} s and was killed")
+    elif hint:
+        print_message(f"agentbay: {hint}")
     return code
 
 
@@ -109,9 +113,9 @@ def collect_program(session: Session, program: Program, *, apart: bool = True) -
         AgentBayError: The program did not start, or the connection is lost.
     """
     out, err = _Collected(), _Collected()
-    code, is_over = _run(session, program, out.add, err.add if apart else None)
+    code, is_over, hint = _run(session, program, out.add, err.add if apart else None)
     is_cut = out.is_cut or err.is_cut
-    return Ended(code, bytes(out.data), bytes(err.data), is_over, is_cut)
+    return Ended(code, bytes(out.data), bytes(err.data), is_over, is_cut, hint)
 
 
 def print_ended(session: Session, ended: Ended) -> int:
@@ -149,14 +153,14 @@ def _run(
     program: Program,
     on_stdout: Callable[[bytes], None],
     on_stderr: Callable[[bytes], None] | None,
-) -> tuple[int, bool]:
-    """Run a program; return its exit code, and whether its time was over."""
+) -> tuple[int, bool, str]:
+    """Run a program; return its exit code, whether its time was over, and the hint."""
     process = start_program(session, program, on_stderr)
     with killed_on_error(process), _Limit(process, program.timeout) as limit:
         for chunk in process:
             on_stdout(chunk)
         code = process.wait()
-    return TIMED_OUT if limit.is_over else code, limit.is_over
+    return TIMED_OUT if limit.is_over else code, limit.is_over, process.hint
 
 
 def start_program(

@@ -141,6 +141,7 @@ def test_a_program_can_be_told_as_json(agentbay: Run, user: LocalService) -> Non
         "stderr": "err\ufffd",
         "timed_out": False,
         "truncated": False,
+        "hint": "",
     }
     assert not user.living()
 
@@ -168,6 +169,17 @@ def test_json_of_a_program_in_the_background_has_its_id(agentbay: Run) -> None:
     assert found.keys() == {"session", "process"}
     done = agentbay("logs", session_id, "--process", found["process"])
     assert (found["session"], done.out) == (session_id, "hi\n")
+
+
+def test_a_program_that_lacks_a_network_is_told_the_cure(agentbay: Run, user: LocalService) -> None:
+    """After its own words; programs find it in JSON."""
+    if not user.isolation.available:
+        pytest.skip(user.isolation.reason)
+    words = ["sh", "-c", "echo Could not resolve host >&2; exit 6"]
+    done = agentbay("run", "--", *words)
+    own, cure = done.err.splitlines()
+    assert (done.code, own, "--allow-host HOST" in cure) == (6, "Could not resolve host", True)
+    assert "--allow-host HOST" in json.loads(agentbay("run", "--json", "--", *words).out)["hint"]
 
 
 def test_a_failure_of_ours_prints_no_json(agentbay: Run) -> None:

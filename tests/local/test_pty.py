@@ -446,7 +446,7 @@ class _DeafTerminal:
 async def test_a_close_that_is_cancelled_ends_all_tasks() -> None:
     """The service stops, and its loop with it."""
     others = asyncio.all_tasks()
-    pty = PtySession("pty-1", "1", cast("Terminal", _DeafTerminal()), nullcontext)
+    pty = PtySession("pty-1", "1", cast("Terminal", _DeafTerminal()), nullcontext, offline=False)
     pty.subscribe(Connection(cast("Any", None)), None)
     closing = asyncio.create_task(pty.close())
     await asyncio.sleep(0)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentbay_async import (
-    AnswerTooLargeError,
     ArgumentTypeError,
     CodeError,
     CodeEvent,
@@ -230,15 +229,22 @@ _FRAMES: list[dict[str, Any]] = [
 ]
 
 
-async def test_a_result_with_too_much_output_is_an_error(
+async def test_a_result_with_too_much_output_is_cut(
     linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It could fill the memory; a stream has no such limit."""
-    monkeypatch.setattr("agentbay_async.services.code.MAX_OUTPUT", 5)
+    """It could fill the memory; callbacks and a stream have no such limit."""
     _streams(machine, *_FRAMES)
-    result = await linked.code.run("x", on_stdout=lambda _text: None)
-    assert isinstance(result.error, AnswerTooLargeError)
-    assert "code.stream()" in result.error_message
+    whole = await linked.code.run("x", on_stdout=lambda _text: None)
+    monkeypatch.setattr("agentbay_async.services.code.MAX_OUTPUT", 2)
+    got: list[str] = []
+    shown: list[object] = []
+    result = await linked.code.run("x", on_stdout=got.append, on_result=shown.append)
+    assert (whole.truncated, result.truncated, result.success) == (False, True, True)
+    assert ("".join(whole.logs.stdout), whole.logs.stdout) == ("".join(got), got)
+    assert "".join(result.logs.stdout) == "".join(got)[:2]
+    assert (len(whole.results), result.results) == (1, [])
+    assert shown == whole.results
+    assert (result.execution_count, result.execution_time) == (4, 0.25)
     assert len([event async for event in linked.code.stream("x")]) == 4
 
 

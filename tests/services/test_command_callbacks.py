@@ -213,12 +213,47 @@ async def test_a_session_has_no_root(linked: AsyncSession, machine: Machine) -> 
     assert (machine.calls, machine.connections) == ([], [])
 
 
-async def test_too_much_output_ends_the_command(
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_output_is_cut_at_the_limit_of_a_result(
+    real: AsyncSession, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    """As without callbacks, which get all of it; the other stream is whole."""
+    monkeypatch.setattr("agentbay_async.services._streamed_run.MAX_OUTPUT", 1000)
+    got: dict[str, list[str]] = {"stdout": [], "stderr": []}
+    line = "head -c 5000 /dev/zero | tr '\\0' x; printf other >&2"
+    if stream == "stderr":
+        line = f"{{ {line}\n}} 3>&1 1>&2 2>&3"
+    callbacks = {f"on_{name}": pieces.append for name, pieces in got.items()}
+    result = await real.command.run(line, timeout=LIMIT, **callbacks)
+    assert (result.success, result.truncated) == (True, True)
+    kept = {"stdout": result.stdout, "stderr": result.stderr}
+    assert kept.pop(stream) == "x" * 1000
+    assert [*kept.values()] == ["other"]
+    assert "".join(got[stream]) == "x" * 5000
+
+
+async def test_output_up_to_the_limit_is_whole(
     real: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The result could not hold it."""
-    monkeypatch.setattr("agentbay_async.services._streamed_run.MAX_OUTPUT", 100_000)
-    result = await real.command.run(f"yes & {SLEEP}", on_stdout=lambda _text: None, timeout=LIMIT)
-    assert not result.success
-    assert "more than" in result.error_message
-    assert not await _is_running(real, SLEEP)
+    """Characters count, and a failure tells of a cut as well."""
+    monkeypatch.setattr("agentbay_async.services._streamed_run.MAX_OUTPUT", 4)
+    result = await real.command.run("printf üüüü", on_stdout=lambda _text: None)
+    assert (result.stdout, result.truncated) == ("üüüü", False)
+    result = await real.command.run("printf üüüüx; exit 3", on_stdout=lambda _text: None)
+    assert (result.stdout, result.truncated, result.exit_code) == ("üüüü", True, 3)
+
+
+@pytest.mark.parametrize("is_apart", [True, False])
+async def test_a_process_without_a_network_has_a_hint(real: AsyncSession, is_apart: bool) -> None:
+    """Once it has failed, by whichever way its output comes, and if that asks for a network."""
+    on_stderr = (lambda _chunk: None) if is_apart else None
+    line = "read x; echo Could not resolve host >&2; exit 6"
+    process = await real.command.start(line, on_stderr=on_stderr)
+    assert process.hint == ""
+    await process.send_stdin("go\n")
+    assert await process.wait(LIMIT) == 6
+    assert "`agentbay local --allow-host HOST`" in process.hint
+    for line in ("echo Could not resolve host >&2", "echo other >&2; exit 6"):
+        process = await real.command.start(line, on_stderr=on_stderr)
+        await process.wait(LIMIT)
+        assert process.hint == ""

@@ -215,6 +215,14 @@ _FAILED = [
         " on_stdout=print).unwrap()",
         "`agentbay local --allow-host HOST`",
     ),
+    (
+        "session.command.run('echo Could not resolve host; exit 6', on_stderr=print).unwrap()",
+        "`agentbay local --allow-host HOST`",
+    ),
+    (
+        "session.command.run('echo Could not resolve host >&2; exit 6', on_stdout=print).unwrap()",
+        "`agentbay local --allow-host HOST`",
+    ),
     ("session.command.attach('p-none')", "The session has no terminal 'p-none'"),
     ("session.code.run_code('1/0').unwrap()", "ZeroDivisionError: division by zero"),
     ("session.file_system.read('/nowhere/a').unwrap()", "no such file: /nowhere/a"),

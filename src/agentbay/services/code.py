@@ -50,7 +50,8 @@ class Code(_facade.Facade[AsyncCode]):
         r"""Run code and wait for it to end.
 
         With a callback, output is streamed if the session supports it. The result has the output
-        as well. An exception in a callback ends the call.
+        as well, up to 16 MiB of each stream: ``truncated`` says that it lacks some. An exception in
+        a callback ends the call.
 
         Args:
             code: The code to run.

@@ -55,6 +55,15 @@ class Process(_facade.Facade[AsyncProcess]):
         """The exit code, or ``None`` while it runs."""
         return self._aio.exit_code
 
+    @property
+    def hint(self) -> str:
+        """What may help after a failure, for example how to let the session reach a host.
+
+        It is ``""`` while the process runs, after a success, and if the session knows nothing; so
+        far only the local service tells something.
+        """
+        return self._aio.hint
+
     def wait(self, timeout: float | timedelta | None = None) -> int:
         """Wait for its end, and until the callbacks have its output; return the exit code.
 

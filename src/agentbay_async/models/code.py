@@ -163,7 +163,7 @@ class CodeOutcome:
         execution_count: The session's count of executions, or ``None`` if unknown.
         execution_time: Seconds of the execution, or ``None`` if unknown.
         trace_id: The id of the execution in the session's logs, or ``""``.
-        truncated: Whether the session threw output away, because there was too much.
+        truncated: Whether output was thrown away, because there was too much.
     """
 
     results: list[CodeOutput] = attrs.field(factory=list)
@@ -241,7 +241,7 @@ class CodeResult(Result[CodeOutcome]):
 
     @property
     def truncated(self) -> bool:
-        """Whether the session threw output away, because there was too much.
+        """Whether output was thrown away, because there was too much.
 
         Let the code write such output to a file, and download that.
         """

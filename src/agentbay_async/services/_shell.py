@@ -24,8 +24,8 @@ ONE_REQUEST = 50.0
 _TIMED_OUT = "[timeout]"
 # As timeout(1) reports it.
 _TIMED_OUT_CODE = 124
-# The text comes from the session.
-_LONGEST_HINT = 500
+#: Characters of a hint that are shown: the text comes from the session.
+LONGEST_HINT = 500
 
 
 def time_limit(timeout_ms: int | None, timeout: float | timedelta | None, default: float) -> float:
@@ -96,7 +96,7 @@ def _output_of(document: Mapping[str, Any]) -> CommandOutput | None:
 def read_hint(document: Mapping[str, Any]) -> str:
     """Return the hint of the session, bounded; ``""`` if it has none."""
     hint = document.get("hint")
-    return hint[:_LONGEST_HINT] if isinstance(hint, str) else ""
+    return hint[:LONGEST_HINT] if isinstance(hint, str) else ""
 
 
 def _command_error(error: ToolError, limit: float) -> CommandError:

@@ -7,7 +7,7 @@ import codecs
 import contextlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agentbay_async.errors import AgentBayError, AnswerTooLargeError
+from agentbay_async.errors import AgentBayError
 from agentbay_async.models.commands import CommandOutput
 from agentbay_async.services._shell import command_failure, command_timed_out
 from agentbay_async.services._tool_calls import MAX_OUTPUT
@@ -45,7 +45,7 @@ async def run_streamed(
 
     Raises:
         CommandError: It ended with an exit code other than 0, or ran out of time.
-        AgentBayError: It could not be run, or has written too much.
+        AgentBayError: It could not be run.
         Exception: What a callback raised.
     """
     failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
@@ -68,11 +68,12 @@ async def run_streamed(
     if code is None:
         with contextlib.suppress(AgentBayError):
             await process.wait(_DRAIN)
-    output = CommandOutput(stdout.text(), stderr.text(), code or 0)
+    is_cut = stdout.is_cut or stderr.is_cut
+    output = CommandOutput(stdout.text(), stderr.text(), code or 0, truncated=is_cut)
     if code is None:
         raise command_timed_out(output, "", session_id, limit)
     if code != 0:
-        raise command_failure(output, "", session_id)
+        raise command_failure(output, "", session_id, process.hint)
     return output
 
 
@@ -100,33 +101,40 @@ async def _wait(
 
 
 class _Stream:
-    """One of the two streams: its text so far, and the callback for it."""
+    """One of the two streams: the beginning of its text, and the callback for all of it.
+
+    Attributes:
+        is_cut: Whether there was more text than a result keeps.
+    """
 
     def __init__(self, callback: TextCallback, failed: asyncio.Future[Exception]) -> None:
         self._callback = callback
         self._failed = failed
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pieces: list[str] = []
-        self._size = 0
+        self._room = MAX_OUTPUT
+        self.is_cut = False
 
     async def take(self, chunk: bytes) -> None:
-        """Keep a chunk, and pass it on; the first error ends the run."""
+        """Pass a chunk on, and keep it if there is room; the first error ends the run."""
         if self._failed.done():
             return
         try:
-            self._size += len(chunk)
-            if self._size > MAX_OUTPUT:
-                raise AnswerTooLargeError(
-                    f"the command has written more than {MAX_OUTPUT >> 20} MiB",
-                    hint="Use command.start(), or let it write to a file",
-                )
             text = self._decoder.decode(chunk)
-            self._pieces.append(text)
+            self._keep(text)
             await call_with_text(self._callback, text)
         except Exception as error:
             if not self._failed.done():
                 self._failed.set_result(error)
 
+    def _keep(self, text: str) -> None:
+        kept = text[: self._room]
+        self.is_cut = self.is_cut or len(kept) < len(text)
+        if kept:
+            self._pieces.append(kept)
+            self._room -= len(kept)
+
     def text(self) -> str:
-        """Return everything."""
-        return "".join([*self._pieces, self._decoder.decode(b"", final=True)])
+        """Return what was kept."""
+        self._keep(self._decoder.decode(b"", final=True))
+        return "".join(self._pieces)

@@ -60,8 +60,8 @@ _READ_ONLY = frozenset(
 #: Extra seconds for the exchange. The session's own report of a timeout, which has the output, must
 #: arrive before the connection times out.
 ANSWER_GRACE = 15.0
-#: Bytes of streamed output that one result can hold.
-MAX_OUTPUT = 64 * 1024 * 1024
+#: Characters of a streamed output that a result keeps, as many as a session keeps of any other.
+MAX_OUTPUT = 16 * 1024 * 1024
 # The arguments of tools that limit their time, and their units in seconds.
 _TIMES = {"timeout_ms": 0.001, "timeout_s": 1.0}
 _MAX_TIME = 1e9

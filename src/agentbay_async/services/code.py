@@ -10,7 +10,6 @@ import attrs
 
 from agentbay_async import _check
 from agentbay_async.errors import (
-    AnswerTooLargeError,
     CodeError,
     ConnectionLostError,
     InvalidArgumentError,
@@ -97,7 +96,8 @@ class AsyncCode:
         r"""Run code and wait for it to end.
 
         With a callback, output is streamed if the session supports it. The result has the output
-        as well. An exception in a callback ends the call.
+        as well, up to 16 MiB of each stream: ``truncated`` says that it lacks some. An exception in
+        a callback ends the call.
 
         Args:
             code: The code to run.
@@ -187,22 +187,16 @@ class AsyncCode:
         limit: float,
         callbacks: Mapping[str, Callable[[Any], Awaitable[None] | None] | None],
     ) -> CodeResult:
-        outcome, failure, size = CodeOutcome(), None, 0
+        collected = _Collected()
         request_id, events = await self._start(args, limit)
         async with aclosing(events):
             async for event in events:
-                size += _size_of(event)
-                if size > MAX_OUTPUT:
-                    raise AnswerTooLargeError(
-                        f"run_code: the output has more than {MAX_OUTPUT >> 20} MiB",
-                        hint="Use code.stream(), or let the code write a file",
-                    )
-                outcome, failure = _add_event(outcome, event), event.error or failure
+                collected.add(event)
                 callback = callbacks.get(event.kind)
                 awaitable = None if callback is None else callback(_callback_argument(event))
                 if awaitable is not None:
                     await awaitable
-        return _build_result(outcome, failure, request_id, self._session_id)
+        return _build_result(collected.outcome, collected.failure, request_id, self._session_id)
 
     async def _stream(self, args: dict[str, Any], limit: float) -> AsyncGenerator[CodeEvent, None]:
         _, events = await self._start(args, limit)
@@ -317,6 +311,34 @@ async def _iter_answer(answer: CodeAnswer) -> AsyncGenerator[CodeEvent, None]:
     yield CodeEvent("end", execution_count=count, execution_time=time, truncated=cut)
 
 
+class _Collected:
+    """What streamed code has written and shown, as far as a result keeps it.
+
+    Attributes:
+        outcome: The output.
+        failure: The error that ended the code, or ``None``.
+    """
+
+    def __init__(self) -> None:
+        self.outcome = CodeOutcome()
+        self.failure: CodeFailure | None = None
+        self._room = dict.fromkeys(("stdout", "stderr", "result"), MAX_OUTPUT)
+        self._is_cut = False
+
+    def add(self, event: CodeEvent) -> None:
+        """Keep an event; of text that is too long, keep the beginning."""
+        room = self._room.get(event.kind)
+        if room is not None:
+            if _size_of(event) > room:
+                self._is_cut = True
+                event = attrs.evolve(event, text=event.text[:room], result=None)
+            self._room[event.kind] = room - _size_of(event)
+        self.outcome = _add_event(self.outcome, event)
+        self.failure = event.error or self.failure
+        if self._is_cut and not self.outcome.truncated:
+            self.outcome = attrs.evolve(self.outcome, truncated=True)
+
+
 def _size_of(event: CodeEvent) -> int:
     found = event.result
     formats = () if found is None else (getattr(found, name) for name in found.formats())
@@ -329,10 +351,9 @@ def _callback_argument(event: CodeEvent) -> object:
 
 def _add_event(outcome: CodeOutcome, event: CodeEvent) -> CodeOutcome:
     """Return the outcome with the output of an event."""
-    if event.kind == "stdout":
-        outcome.logs.stdout.append(event.text)
-    elif event.kind == "stderr":
-        outcome.logs.stderr.append(event.text)
+    if event.kind in ("stdout", "stderr"):
+        if event.text:
+            getattr(outcome.logs, event.kind).append(event.text)
     elif event.result is not None:
         outcome.results.append(event.result)
     elif event.kind == "end":

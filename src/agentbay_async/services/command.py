@@ -69,9 +69,10 @@ class AsyncCommand:
         more than 16 MiB is cut, and ``truncated`` is true.
 
         With a callback, output comes while the command runs, if the session has a WebSocket. The
-        result has it as well. The command runs in the background of the session then, as with
-        :meth:`start`, so its standard output is a terminal. In a session without ``mkfifo``,
-        standard error comes with standard output. An exception in a callback ends the command.
+        result has it as well, up to the same limit. The command runs in the background of the
+        session then, as with :meth:`start`, so its standard output is a terminal. In a session
+        without ``mkfifo``, standard error comes with standard output. An exception in a callback
+        ends the command.
 
         Args:
             command: A line for ``sh``.

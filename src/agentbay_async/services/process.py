@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from agentbay_async import _check
+from agentbay_async._protocol.missing_network import lacks_network
 from agentbay_async.errors import InvalidArgumentError
 from agentbay_async.services._pty.client import kill_quietly
 from agentbay_async.services._pty.delivery import Delivery
@@ -101,6 +102,19 @@ class AsyncProcess:
     def exit_code(self) -> int | None:
         """The exit code, or ``None`` while it runs."""
         return self._terminal.exit_code
+
+    @property
+    def hint(self) -> str:
+        """What may help after a failure, for example how to let the session reach a host.
+
+        It is ``""`` while the process runs, after a success, and if the session knows nothing; so
+        far only the local service tells something.
+        """
+        cure = self._terminal.offline_hint
+        tails = [self._terminal.tail, b"" if self._pipe is None else self._pipe.tail]
+        if cure and any(lacks_network(tail.decode("utf-8", "replace")) for tail in tails):
+            return cure
+        return ""
 
     async def wait(self, timeout: float | timedelta | None = None) -> int:
         """Wait for its end, and until the callbacks have its output; return the exit code.
@@ -250,6 +264,11 @@ class _StderrPipe:
             process, self._reader._terminal, self._until_mark, self._callback, "on_stderr"
         )
         self._end = asyncio.create_task(self._close(terminal))
+
+    @property
+    def tail(self) -> bytes:
+        """The last bytes that came out of it."""
+        return self._reader._terminal.tail
 
     async def finish(self, timeout: float | None) -> None:
         """Wait until the callback has got everything."""

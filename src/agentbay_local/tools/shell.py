@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol.codec import compact_json
+from agentbay_async._protocol.missing_network import lacks_network
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.protocol.json import dump_json
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxOSError
@@ -15,20 +15,14 @@ if TYPE_CHECKING:
     from agentbay_local.sandbox.host.command_run import CompletedCommand
     from agentbay_local.tools.tool_context import ToolContext
 
-__all__ = ["find_hint", "shell"]
+__all__ = ["OFFLINE_HINT", "find_hint", "shell"]
 
-# What curl, wget, git, pip, apt, Python and Node.js say if no name resolves and no route leads out.
-_NO_NETWORK = re.compile(
-    r"Could not resolve|Temporary failure (in name resolution|resolving)|Name or service not known"
-    r"|unable to resolve host|Network is unreachable|getaddrinfo|NameResolutionError"
-)
-# Characters at the end of a stream in which the reason of a failure is looked for.
-_END = 8192
-_OFFLINE = (
+OFFLINE_HINT = (
     "Sessions of the local service reach no host unless it is allowed: `agentbay local"
     " --allow-host HOST`, LocalService(allow_hosts=[...]), or AgentBay(endpoint='local',"
     " local=LocalOptions(allow_hosts=[...]))"
 )
+"""What to do about a command that failed because its session reaches no host."""
 
 _DEFAULT_MS = 50_000
 _MAX_MS = 24 * 3600 * 1000
@@ -78,7 +72,7 @@ async def shell(context: ToolContext, arguments: Arguments) -> str:
 
 def find_hint(output: str) -> str:
     """Return how to give a session a network, if the end of a failed output asks for one."""
-    return _OFFLINE if _NO_NETWORK.search(output[-_END:]) else ""
+    return OFFLINE_HINT if lacks_network(output) else ""
 
 
 def _size_in_json(output: bytes) -> int:

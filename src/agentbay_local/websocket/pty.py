@@ -114,7 +114,8 @@ class PtyServer:
             raise ToolError("The session has ended" if self._closed else "It was cancelled")
         pty_id = f"pty-{secrets.token_hex(8)}"
         mark_in_use = partial(self._state.lifecycle.using, session)
-        pty = PtySession(pty_id, request.invocation_id, terminal, mark_in_use)
+        offline = context.sandbox.offline
+        pty = PtySession(pty_id, request.invocation_id, terminal, mark_in_use, offline=offline)
         self._ptys[pty_id] = pty
         self._forget_ended()
         try:

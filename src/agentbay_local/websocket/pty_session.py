@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.sandbox.host.pipes import CHUNK
+from agentbay_local.tools.shell import OFFLINE_HINT
 from agentbay_local.websocket.scrollback import Scrollback
 from agentbay_local.websocket.subscriber import Subscriber
 
@@ -42,6 +43,7 @@ class PtySession:
         invocation_id: The id of the request that opened it.
         terminal: The terminal; this object closes it.
         mark_in_use: Makes a context in which the session counts as used.
+        offline: Whether the session reaches no host.
 
     Attributes:
         id: The id of the terminal.
@@ -56,6 +58,8 @@ class PtySession:
         invocation_id: str,
         terminal: Terminal,
         mark_in_use: Callable[[], AbstractContextManager[None]],
+        *,
+        offline: bool,
     ) -> None:
         self.id = pty_id
         self.invocation_id = invocation_id
@@ -64,6 +68,7 @@ class PtySession:
         self._terminal = terminal
         self._size = _USUAL_SIZE
         self._mark_in_use = mark_in_use
+        self._offline = offline
         self._subscribers: dict[Connection, Subscriber] = {}
         self._progress = asyncio.Event()
         self._ended = asyncio.Event()
@@ -158,6 +163,9 @@ class PtySession:
                 self._notify()
             code = await self._terminal.wait()
             self._end_event = {"eventType": "pty.exit", "exitCode": code}
+            if code != 0 and self._offline:
+                # The client looks whether the output asks for it: it may have had standard error.
+                self._end_event["offlineHint"] = OFFLINE_HINT
         except SandboxError as error:
             message = f"the terminal has ended: {error}"
             self._end_event = {"eventType": "pty.error", "error": message}

@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentbay_async import _check
+from agentbay_async._protocol.missing_network import LOOKED_AT
 from agentbay_async.errors import (
     ArgumentTypeError,
     OperationTimeoutError,
@@ -16,6 +17,7 @@ from agentbay_async.errors import (
     PtyNotConnectedError,
 )
 from agentbay_async.services._pty.output_buffer import OutputBuffer
+from agentbay_async.services._shell import LONGEST_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,6 +66,9 @@ class Terminal:
         start: Position of the first byte that arrived here; ``None`` if that is not known.
         exit: The exit code, or the error for which it will never be known.
         frames: The number of frames that arrived.
+        tail: The last bytes of its output.
+        offline_hint: What to do if its process failed because it reached no host; ``""`` if the
+            session reaches some, or does not say.
         size: Columns and rows as this handle set them; zeros if it did not.
     """
 
@@ -75,6 +80,8 @@ class Terminal:
         self.exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.start = position
         self.frames = 0
+        self.tail = b""
+        self.offline_hint = ""
         self.size = (0, 0)
         self._connection = connection
         self._position = position
@@ -144,7 +151,8 @@ class Terminal:
         if kind == "pty.output":
             self._add_output(data)
         elif kind == "pty.exit":
-            code = data.get("exitCode")
+            code, hint = data.get("exitCode"), data.get("offlineHint")
+            self.offline_hint = hint[:LONGEST_HINT] if isinstance(hint, str) else ""
             self._finish(code if isinstance(code, int) else -1)
         elif kind == "pty.error":
             self.fail(PtyError(f"{self.id}: {data.get('error') or 'the terminal failed'}"))
@@ -175,6 +183,7 @@ class Terminal:
             chunk = self._align(offset, chunk)
         if self._position is not None:
             self._position += len(chunk)
+        self.tail = (self.tail + chunk[-LOOKED_AT:])[-LOOKED_AT:]
         self.output.feed(chunk)
 
     def _align(self, offset: int, chunk: bytes) -> bytes:
