@@ -43,11 +43,26 @@ def test_what_chromium_can_take_over_from_a_fingerprint_is_used() -> None:
     assert "--lang=de-DE" in parse_options(wanted, PROFILE).command()
 
 
-def test_a_custom_proxy_is_that_of_the_browser() -> None:
-    """It replaces that of the session."""
-    proxy = BrowserProxy("custom", server="http://127.0.0.1:3128")
+@pytest.mark.parametrize(
+    ("server", "username", "needs_relay"),
+    [
+        ("http://127.0.0.1:3128", None, False),
+        ("socks5://localhost:1080", None, False),
+        ("http://127.0.0.1:3128", "ada", True),
+        ("http://proxy.example.com:3128", None, True),
+    ],
+)
+def test_a_custom_proxy_needs_a_relay_if_chromium_cannot_use_it(
+    server: str, username: str | None, needs_relay: bool
+) -> None:
+    """It replaces that of the session; the password is not shown."""
+    proxy = BrowserProxy("custom", server=server, username=username, password="a-secret")
     options = parse_options(BrowserOption(proxy=proxy).to_wire(), PROFILE)
-    assert "--proxy-server=http://127.0.0.1:3128" in options.command()
+    assert options.proxy is not None
+    assert options.proxy.needs_relay is needs_relay
+    assert f"--proxy-server={server}" in options.command()
+    assert "--proxy-server=http://relay" in options.command(relay="http://relay")
+    assert "a-secret" not in repr(options)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +80,10 @@ def test_a_custom_proxy_is_that_of_the_browser() -> None:
         ({"userAgent": "a\nb"}, "must be printable"),
         ({"extensionPath": 7}, "must be printable"),
         ({"proxies": [{"type": "managed", "strategy": "sticky"}]}, "must be of type 'custom'"),
-        ({"proxies": [{"type": "custom", "server": "x", "username": "a"}]}, "with a user name"),
+        ({"proxies": [{"type": "custom", "server": "x", "username": "a"}]}, "have a server such"),
+        ({"proxies": [{"type": "custom", "server": "http://a:b@c:1"}]}, "have a server such"),
+        ({"proxies": [{"type": "custom", "server": "http://c:123456"}]}, "have a server such"),
+        ({"proxies": [{"type": "custom", "server": "socks5://c:1"}]}, "must be http://"),
         ({"proxies": [{"type": "custom"}]}, "must have a server"),
         ({"proxies": [1, 2]}, "must be a list of one proxy"),
         ({"fingerprintRawData": "?"}, "must be a JSON object in base64"),

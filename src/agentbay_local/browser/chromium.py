@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agentbay_local.browser.devtools import DevTools, DevToolsError
 from agentbay_local.browser.pages import list_pages
+from agentbay_local.browser.proxy_relay import ProxyError, ProxyRelay
 from agentbay_local.sandbox.errors import SandboxError, SandboxGone, SandboxOSError
 from agentbay_local.sandbox.host.turns import Turns
 from agentbay_local.sandbox.values import HOME
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentbay_local.browser.options import BrowserOptions
+    from agentbay_local.browser.proxy_relay import CustomProxy
     from agentbay_local.sandbox.base import Sandbox
     from agentbay_local.sandbox.host.spawned_process import SpawnedProcess
 
@@ -85,6 +87,7 @@ class Chromium:
         process: The browser's process.
         sock: The service's end of its DevTools pipe.
         profile: The directory of its profile.
+        relay: What relays to its proxy, if something does; it is closed with the browser.
 
     Attributes:
         devtools: The conversation with it.
@@ -94,9 +97,15 @@ class Chromium:
     """
 
     def __init__(
-        self, sandbox: Sandbox, process: SpawnedProcess, sock: socket.socket, profile: str
+        self,
+        sandbox: Sandbox,
+        process: SpawnedProcess,
+        sock: socket.socket,
+        profile: str,
+        relay: ProxyRelay | None = None,
     ) -> None:
         self._sandbox = sandbox
+        self._relay = relay
         self._process = process
         self._cookies = f"{profile}/Default/Cookies"
         self._output = ""
@@ -119,23 +128,13 @@ class Chromium:
             BrowserStartError: It does not start; the text has what it wrote.
             SandboxError: The session has ended or is paused.
         """
-        extensions = await _find_extensions(sandbox, options.extensions)
-        command = options.command(extensions)
-        stealth = "1" if options.stealth and not options.user_agent else ""
-        ours, theirs = socket.socketpair()
+        relay = await _start_relay(sandbox, options.proxy)
         try:
-            process = await sandbox.spawn(
-                ["/bin/sh", "-c", _SCRIPT, "sh", options.profile, *command],
-                env={**variables, "STEALTH": stealth},
-                fds=[theirs.fileno(), theirs.fileno()],
-            )
+            browser = await cls._spawn(sandbox, options, variables, relay)
         except BaseException:
-            ours.close()
+            if relay is not None:
+                await relay.close()
             raise
-        finally:
-            theirs.close()
-        process.stdin.close()
-        browser = cls(sandbox, process, ours, options.profile)
         try:
             await browser._wait_ready()
             await browser._fit_viewport(options.viewport)
@@ -150,6 +149,32 @@ class Chromium:
                 raise browser._start_error(browser.end or str(error)) from error
             raise
         return browser
+
+    @classmethod
+    async def _spawn(
+        cls,
+        sandbox: Sandbox,
+        options: BrowserOptions,
+        variables: Mapping[str, str],
+        relay: ProxyRelay | None,
+    ) -> Chromium:
+        extensions = await _find_extensions(sandbox, options.extensions)
+        command = options.command(extensions, relay.url if relay is not None else None)
+        stealth = "1" if options.stealth and not options.user_agent else ""
+        ours, theirs = socket.socketpair()
+        try:
+            process = await sandbox.spawn(
+                ["/bin/sh", "-c", _SCRIPT, "sh", options.profile, *command],
+                env={**variables, "STEALTH": stealth},
+                fds=[theirs.fileno(), theirs.fileno()],
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        process.stdin.close()
+        return cls(sandbox, process, ours, options.profile, relay)
 
     @property
     def is_alive(self) -> bool:
@@ -193,8 +218,13 @@ class Chromium:
                 await self.devtools.call("Browser.close", within=END_WITHIN)
                 await asyncio.wait_for(self._process.wait(), END_WITHIN)
         self.devtools.close()
-        await self._process.close()
+        await self._close_processes()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _close_processes(self) -> None:
+        await self._process.close()
+        if self._relay is not None:
+            await self._relay.close()
 
     async def _wait_ready(self) -> None:
         await asyncio.wait([self._listening], timeout=START_WITHIN)
@@ -257,7 +287,16 @@ class Chromium:
         if not self._listening.done():
             self._listening.set_result(False)
         self.devtools.close(self.end)
-        await self._process.close()
+        await self._close_processes()
+
+
+async def _start_relay(sandbox: Sandbox, proxy: CustomProxy | None) -> ProxyRelay | None:
+    if proxy is None or not proxy.needs_relay:
+        return None
+    try:
+        return await ProxyRelay.start(sandbox, proxy)
+    except ProxyError as error:
+        raise BrowserStartError(f"the browser does not start: {error}") from None
 
 
 async def _find_extensions(sandbox: Sandbox, directory: str) -> Sequence[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
 
+from agentbay_local.browser.proxy_relay import CustomProxy
 from agentbay_local.protocol.errors import invalid
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class BrowserOptions:
         screen: Width and height of the screen, in pixels.
         arguments: More arguments of the command line.
         url: The first page.
-        proxy: The address of a proxy in the session; None for that of the session, if any.
+        proxy: A proxy of the user; None for that of the session, if any.
         extensions: A directory whose subdirectories are extensions.
         stealth: Do not tell pages that a program controls the browser.
     """
@@ -84,12 +86,16 @@ class BrowserOptions:
     screen: tuple[int, int] = (1920, 1080)
     arguments: tuple[str, ...] = ()
     url: str = "about:blank"
-    proxy: str | None = None
+    proxy: CustomProxy | None = None
     extensions: str = EXTENSIONS
     stealth: bool = False
 
-    def command(self, extensions: Sequence[str] = ()) -> list[str]:
+    def command(self, extensions: Sequence[str] = (), relay: str | None = None) -> list[str]:
         """Return the arguments of Chromium; the last of two equal ones counts.
+
+        Args:
+            extensions: The directories of the extensions to load.
+            relay: The address of what relays to `proxy`, if that needs it.
 
         Example:
             >>> BrowserOptions(viewport=(800, 600)).command()[-2:]
@@ -105,7 +111,7 @@ class BrowserOptions:
         if extensions:
             found.append(f"--load-extension={','.join(extensions)}")
         if self.proxy:
-            found.append(f"--proxy-server={self.proxy}")
+            found.append(f"--proxy-server={relay or self.proxy.url}")
         width, height = (max(pair) for pair in zip(self.screen, self.viewport, strict=True))
         found.append(f"--screen-info={{{width}x{height}}}")
         return [*found, f"--window-size={self.viewport[0]},{self.viewport[1]}", self.url]
@@ -199,7 +205,7 @@ def _url(values: Mapping[str, Any]) -> str:
     return url
 
 
-def _proxy(values: Mapping[str, Any]) -> str | None:
+def _proxy(values: Mapping[str, Any]) -> CustomProxy | None:
     proxies = values.get("proxies")
     if not proxies:
         return None
@@ -212,12 +218,23 @@ def _proxy(values: Mapping[str, Any]) -> str | None:
             f"must be of type 'custom' here, not {kind!r:.40}: the addresses of the others belong "
             "to the cloud service.",
         )
-    if proxies[0].get("username") or proxies[0].get("password"):
-        raise _wrong("proxies", "with a user name need the cloud service.")
-    server = _text(proxies[0], "server")
-    if server is None:
-        raise _wrong("proxies", "must have a server.")
-    return server
+    proxy = _parse_proxy(proxies[0])
+    if proxy.needs_relay and not proxy.url.startswith("http://"):
+        raise _wrong("proxies", "must be http:// outside the session, or with a user name.")
+    return proxy
+
+
+def _parse_proxy(given: Mapping[str, Any]) -> CustomProxy:
+    server = _text(given, "server") or ""
+    url = server if "://" in server else f"http://{server}"
+    host = port = None
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        host, port = None if parts.username else parts.hostname, parts.port
+    if not host or not port:
+        raise _wrong("proxies", "must have a server such as 'http://proxy.example.com:8080'.")
+    name, password = (_text(given, option) or "" for option in ("username", "password"))
+    return CustomProxy(url, host, port, name, password)
 
 
 def _fingerprint(values: Mapping[str, Any]) -> dict[str, Any]:
