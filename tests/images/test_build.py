@@ -439,6 +439,7 @@ def test_directories_are_an_image_where_they_are(
         (["build", "x", "--pip", "-r/etc/passwd"], "expected at least one argument"),
         (["build", "x", "--pip", "./directory"], "neither a requirement nor a wheel"),
         (["add", "x", "/nowhere"], "must be a directory"),
+        (["add", "x", __file__], f"agentbay image import {__file__} --name x"),
         (["import", "/nowhere"], "/nowhere"),
         (["remove", "nothing"], "there is no image 'nothing'"),
         (["remove", "../x"], "name must be"),

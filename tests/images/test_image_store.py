@@ -224,6 +224,31 @@ def test_an_archive_that_changes_is_unpacked_again(tmp_path: Path, packed: Path)
     store.release()
     store.publish(Image("other", layers=[second]), None, {})
     assert (first.exists(), second.exists()) == (False, True)
+    assert {path.stem for path in second.parent.iterdir()} == {second.name}
+
+
+def test_unpacked_archives_go_with_the_next_image_that_is_removed(
+    tmp_path: Path, packed: Path
+) -> None:
+    """Unless an image or a service has them; publishing keeps those that can be used again."""
+    store, running = ImageStore(tmp_path / "s"), ImageStore(tmp_path / "s")
+    archives = [packed, *(packed.with_name(f"{name}.tar") for name in ("held", "named"))]
+    for archive in archives[1:]:
+        archive.write_bytes(packed.read_bytes())
+    free, held = (store.unpacked(archives[0]), running.unpacked(archives[1]))
+    store.publish(Image("other", layers=[store.unpacked(archives[2])]), None, {})
+    store.release()
+    archives[2].unlink()
+    make(store, "x")
+    assert free.exists()
+
+    assert store.remove("x")
+
+    left = {path.stem for path in (tmp_path / "s" / "archives").iterdir()}
+    assert left == {held.name, *(layer.name for layer in (store.get("other") or Image("")).layers)}
+    running.release()
+    assert store.remove("other")
+    assert not list((tmp_path / "s" / "archives").iterdir())
 
 
 @pytest.mark.parametrize("content", [b"no archive", files(**{"etc/only": "1"})])

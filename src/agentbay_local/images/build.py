@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import io
 import os
+import shlex
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,11 @@ def add_image(
     Raises:
         ValueError: The name or a service is invalid, or a directory cannot be a layer.
     """
+    for file in (layer for layer in layers if layer.is_file()):
+        raise ValueError(
+            f"layers: {file} is a file: give a directory, or make an image of the file with "
+            f"`agentbay image import {shlex.quote(str(file))} --name {name}`"
+        )
     found = _image(name, None, *layers, services=services)
     image = attrs.evolve(found, layers=layers).check_layers()
     return store.publish(image, None, {"made": _now()})

@@ -189,7 +189,9 @@ class ImageStore:
         return image
 
     def remove(self, name: str) -> bool:
-        """Remove an image; layers that a service has in sessions are removed later.
+        """Remove an image, and all layers that neither another image nor a service has.
+
+        That includes unpacked archives. Layers that a service has are removed later.
 
         Returns:
             Whether there was one.
@@ -199,7 +201,7 @@ class ImageStore:
             return False
         with self._alone():
             file.unlink(missing_ok=True)
-            self._remove_unused()
+            self._remove_unused(cached=True)
         return True
 
     def _write(self, image: Image, record: Mapping[str, Any]) -> None:
@@ -265,19 +267,23 @@ class ImageStore:
         self._held[layer] = lock
         return True
 
-    def _remove_unused(self) -> None:
-        """Remove the layers that no image names and no service has in use."""
+    def _remove_unused(self, *, cached: bool = False) -> None:
+        """Remove the layers that no image names and no service has in use.
+
+        Args:
+            cached: Whether this includes unpacked archives that the next service may use again.
+        """
         named = {
             self.directory / str(layer)
             for name in self.names()
             for layer in (self.manifest(name) or {}).get("layers", ())
         }
-        place = self.directory / "layers"
-        for layer in set(place.glob("*")) - named if place.is_dir() else ():
+        for layer in set((self.directory / "layers").glob("*")) - named:
             _remove_unlocked(layer)
-        for layer in (self.directory / "archives").glob("*"):
-            if layer.suffix != _SOURCE and not _is_of_its_source(layer):
-                _remove_unlocked(layer)
+        unpacked = {file.with_suffix("") for file in (self.directory / "archives").glob("*")}
+        for layer in unpacked - named:
+            if (cached or not _is_of_its_source(layer)) and _remove_unlocked(layer):
+                _source_of(layer).unlink(missing_ok=True)
 
 
 _SOURCE = ".source"
@@ -301,15 +307,17 @@ def _is_of_its_source(layer: Path) -> bool:
         return False
 
 
-def _remove_unlocked(directory: Path) -> None:
-    """Remove a directory unless a process has a lock on it."""
+def _remove_unlocked(directory: Path) -> bool:
+    """Remove a directory unless a process has a lock on it; return whether it is gone."""
     try:
         lock = os.open(directory, _DIRECTORY)
     except FileNotFoundError:
-        return
+        return True
     try:
-        if _try_lock(lock, fcntl.LOCK_EX):
+        unlocked = _try_lock(lock, fcntl.LOCK_EX)
+        if unlocked:
             remove_tree_now(directory)
+        return unlocked
     finally:
         os.close(lock)
 
