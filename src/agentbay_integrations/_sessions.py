@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import attrs
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from agentbay_async import AsyncAgentBay, AsyncSession
 
 __all__ = ["BlockingSessionOwner", "SessionOwner", "session_params", "uninterrupted"]
+
+T = TypeVar("T")
 
 
 def session_params(
@@ -42,11 +44,11 @@ def session_params(
     return changed
 
 
-async def uninterrupted(work: Awaitable[None]) -> None:
+async def uninterrupted(work: Awaitable[T]) -> T:
     """Await work that a cancel must not stop; the cancel is raised when it is done."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         # anyio would cancel again and again.
         with anyio.CancelScope(shield=True):

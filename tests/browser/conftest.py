@@ -45,6 +45,18 @@ def browser_image() -> Image:
     return ready_image("browser_latest")
 
 
+async def serve(session: AsyncSession, site: dict[str, str]) -> None:
+    """Serve pages inside a session, by their names, at `ORIGIN`."""
+    for name, text in site.items():
+        (await session.file_system.write_file(f"/tmp/site/{name}", text)).unwrap()
+    command = f"python3 -m http.server {PORT} -d /tmp/site >/dev/null 2>&1 & "
+    wait = f"until python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {PORT}))'"
+    done = await session.command.execute_command(
+        f"{command} {wait} 2>/dev/null; do :; done", timeout_ms=30_000
+    )
+    assert done.success, done.error_message
+
+
 @attrs.frozen
 class Desk:
     """A service, a client of it and Playwright."""
@@ -69,16 +81,7 @@ class Desk:
 
     async def serve_site(self, session: AsyncSession) -> None:
         """Serve `SITE` inside a session."""
-        for name, text in SITE.items():
-            (await session.file_system.write_file(f"/tmp/site/{name}", text)).unwrap()
-        command = f"python3 -m http.server {PORT} -d /tmp/site >/dev/null 2>&1 & "
-        wait = (
-            f"until python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {PORT}))'"
-        )
-        done = await session.command.execute_command(
-            f"{command} {wait} 2>/dev/null; do :; done", timeout_ms=30_000
-        )
-        assert done.success, done.error_message
+        await serve(session, SITE)
 
 
 @pytest.fixture

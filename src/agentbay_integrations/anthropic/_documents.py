@@ -1,0 +1,133 @@
+"""Elements of the pages of a tab, by the references that the model gets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anthropic.tools import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.async_api import ElementHandle, Frame, JSHandle, Page
+
+__all__ = ["Documents"]
+
+_SCRIPT = Path(__file__).with_name("elements.js").read_text(encoding="utf-8")
+_REFERENCE = re.compile(r"ref_(\d+)_(\d+)")
+# Frames in frames: advertisements nest them without end.
+_MOST_FRAMES = 30
+
+
+class Documents:
+    """The documents of a tab's frames, each with its elements.
+
+    A document has a number, which is in the references of its elements. It is forgotten when its
+    frame shows another one, so that an old reference leads nowhere.
+
+    Args:
+        page: The page of the tab.
+        numbers: Gives each document its number; no two tabs have the same.
+    """
+
+    def __init__(self, page: Page, numbers: Iterator[int]) -> None:
+        self._page = page
+        self._numbers = numbers
+        self._known: dict[Frame, tuple[int, JSHandle]] = {}
+
+    async def tree(self, frame: Frame, **options: Any) -> tuple[list[str], bool]:
+        """Return the lines of a frame's tree, with the frames in it, and whether they were cut."""
+        return await self._tree(frame, [_MOST_FRAMES], **options)
+
+    async def _tree(self, frame: Frame, left: list[int], **options: Any) -> tuple[list[str], bool]:
+        left[0] -= 1
+        _, registry = await self._document(frame)
+        found = await registry.evaluate("(document, options) => document.tree(options)", options)
+        inner = {await _reference(registry, child): child for child in frame.child_frames}
+        lines, cut = [], bool(found["cut"])
+        for depth, text, reference in found["lines"]:
+            lines.append("  " * depth + text)
+            if reference in inner and left[0] > 0:
+                below = {**options, "root": None, "depth": options["depth"] - depth - 1}
+                deeper, more = await self._tree(inner[reference], left, **below)
+                lines += ["  " * (depth + 1) + line for line in deeper]
+                cut = cut or more
+        return lines, cut
+
+    async def find(self, words: list[str], phrase: str, count: int) -> list[str]:
+        """Return the lines of the elements that fit words best."""
+        options = {"words": words, "phrase": phrase, "count": count}
+        found: list[tuple[float, str]] = []
+        for frame in self._page.frames[:_MOST_FRAMES]:
+            _, registry = await self._document(frame)
+            found += await registry.evaluate("(document, it) => document.find(it)", options)
+        found.sort(key=lambda one: -one[0])
+        return [line for _, line in found[:count]]
+
+    async def text(self, limit: int) -> str:
+        """Return the visible text of the page, or of its article."""
+        _, registry = await self._document(self._page.main_frame)
+        return str(await registry.evaluate("(document, limit) => document.text(limit)", limit))
+
+    async def element(self, reference: str) -> ElementHandle:
+        """Return an element.
+
+        Raises:
+            ToolError: The page does not have it any more.
+        """
+        registry, index = self._find(reference)[1:]
+        handle = await registry.evaluate_handle("(document, i) => document.element(i)", index)
+        element = handle.as_element()
+        if element is None:
+            raise _stale(reference)
+        return element
+
+    async def form(self, reference: str) -> dict[str, Any]:
+        """Return the tag, the type and the options of a form's element."""
+        element = await self.element(reference)
+        registry = self._find(reference)[1]
+        return dict(await registry.evaluate("(document, it) => document.form(it)", element))
+
+    def locate(self, reference: str) -> tuple[Frame, int]:
+        """Return the frame that an element is in, and its number there."""
+        frame, _, index = self._find(reference)
+        return frame, index
+
+    def _find(self, reference: str) -> tuple[Frame, JSHandle, int]:
+        parts = _REFERENCE.fullmatch(reference)
+        if parts is None:
+            raise ToolError(f"{reference[:80]!r} is not a reference from read_page or find")
+        for frame, (number, registry) in self._known.items():
+            if number == int(parts[1]):
+                return frame, registry, int(parts[2])
+        raise _stale(reference)
+
+    async def _document(self, frame: Frame) -> tuple[int, JSHandle]:
+        """Return the number of a frame's document, and its elements."""
+        known = self._known.get(frame)
+        if known is None or not await _lives(known[1]):
+            self._known = {one: it for one, it in self._known.items() if not one.is_detached()}
+            number = next(self._numbers)
+            known = self._known[frame] = number, await frame.evaluate_handle(_SCRIPT, number)
+        return known
+
+
+async def _reference(registry: JSHandle, frame: Frame) -> str:
+    """Return the reference of the element that shows a frame, in the document around it."""
+    element = await frame.frame_element()
+    return str(await registry.evaluate("(document, it) => document.refOf(it)", element))
+
+
+async def _lives(registry: JSHandle) -> bool:
+    from playwright.async_api import Error
+
+    try:
+        return bool(await registry.evaluate("() => true"))
+    except Error:  # the frame shows another document
+        return False
+
+
+def _stale(reference: str) -> ToolError:
+    return ToolError(f"{reference[:80]!r} is not on the page any more: use read_page or find again")

@@ -1,0 +1,88 @@
+"""The browser of a session as the browser toolset for ``Anthropic``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from anthropic.tools.browser import BetaAbstractBrowserToolset20260801
+
+from agentbay_async import CreateSessionParams
+from agentbay_integrations._blocking import LoopThread
+from agentbay_integrations._sessions import BlockingSessionOwner
+from agentbay_integrations.anthropic._driver import BrowserDriver
+from agentbay_integrations.anthropic._options import BROWSER_IMAGE, FRAMEWORK, browser_options
+from agentbay_integrations.anthropic._places import BlockingPlace
+
+if TYPE_CHECKING:
+    from anthropic.tools.browser import BetaBrowserState
+
+    import agentbay
+    from agentbay_async import BrowserOption
+
+__all__ = ["BlockingAgentBayBrowserToolset"]
+
+
+class BlockingAgentBayBrowserToolset(BetaAbstractBrowserToolset20260801):
+    """The browser of a session as a toolset for ``Anthropic``; see `AgentBayBrowserToolset`.
+
+    Playwright runs on a thread of the toolset, so that it can be used from any thread.
+
+    Args:
+        session: A session of yours, of an image with a browser; it is never deleted here.
+        bay: The client. Default: one with the settings of the environment.
+        params: The parameters of a new session. Default: the image ``browser_latest``.
+        run: The value of its label ``run``. Default: a random id.
+        browser: The options with which the browser is started, if it does not run yet.
+        options: ``confirm``, ``url_policy``, ``file_policy``, ``configs`` and ``tool_configs``.
+
+    Raises:
+        ToolsetConfigError: An option is wrong, or ``confirm`` is missing.
+        ImportError: Playwright is missing; the extra ``anthropic`` has it.
+
+    Example:
+        ::
+
+            with BlockingAgentBayBrowserToolset() as toolset:
+                runner = client.beta.messages.tool_runner(
+                    model="claude-opus-5-5",
+                    max_tokens=2000,
+                    tools=[toolset],
+                    messages=[{"role": "user", "content": "What is new on example.com?"}],
+                )
+                print(runner.until_done())
+    """
+
+    def __init__(
+        self,
+        *,
+        session: agentbay.Session | None = None,
+        bay: agentbay.AgentBay | None = None,
+        params: CreateSessionParams | None = None,
+        run: str | None = None,
+        browser: BrowserOption | None = None,
+        **options: Any,  # they depend on the version of the framework
+    ) -> None:
+        super().__init__(**browser_options(options))
+        params = params or CreateSessionParams(image_id=BROWSER_IMAGE)
+        self._owner = BlockingSessionOwner(
+            FRAMEWORK, session=session, bay=bay, params=params, run=run
+        )
+        self._driver = BrowserDriver(BlockingPlace(self._owner, browser))
+        self._thread = LoopThread()
+
+    # The framework's own types of a member's name, input and result are not public.
+    def execute(self, context: Any, name: Any, input: Any) -> Any:
+        """Run one member; the first makes the session."""
+        return self._thread.call(self._driver.run(name, input))
+
+    def _browser_state(self, context: Any) -> BetaBrowserState:
+        return self._thread.call(self._driver.state())
+
+    def close(self) -> None:
+        """End the toolset, and delete the session if it was made here."""
+        super().close()
+        try:
+            self._thread.call(self._driver.close())
+        finally:
+            self._thread.stop()
+            self._owner.close()

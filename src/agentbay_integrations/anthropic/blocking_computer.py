@@ -1,0 +1,94 @@
+"""The desktop of a session as the computer toolset for ``Anthropic``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from anthropic.tools.computer import BetaAbstractComputerToolset20260801
+
+from agentbay_async import CreateSessionParams
+from agentbay_integrations._sessions import BlockingSessionOwner
+from agentbay_integrations.anthropic._computer_members import (
+    COMPUTER_IMAGE,
+    check_served,
+    computer_member,
+    computer_options,
+)
+from agentbay_integrations.anthropic._options import FRAMEWORK
+
+if TYPE_CHECKING:
+    import agentbay
+
+__all__ = ["BlockingAgentBayComputerToolset"]
+
+
+class BlockingAgentBayComputerToolset(BetaAbstractComputerToolset20260801):
+    """The desktop of a session as a toolset for ``Anthropic``; see `AgentBayComputerToolset`.
+
+    Args:
+        session: A session of yours, of an image with a desktop; it is never deleted here.
+        bay: The client. Default: one with the settings of the environment.
+        params: The parameters of a new session. Default: the image ``linux_latest``.
+        run: The value of its label ``run``. Default: a random id.
+        options: ``confirm``, ``configs`` and ``tool_configs``.
+
+    Raises:
+        ToolsetConfigError: An option is wrong, or ``confirm`` is missing.
+
+    Example:
+        ::
+
+            with BlockingAgentBayComputerToolset(confirm=lambda call: True) as toolset:
+                runner = client.beta.messages.tool_runner(
+                    model="claude-opus-5-5",
+                    max_tokens=2000,
+                    tools=[toolset],
+                    messages=[{"role": "user", "content": "Open a terminal and show the date"}],
+                )
+                print(runner.until_done())
+    """
+
+    def __init__(
+        self,
+        *,
+        session: agentbay.Session | None = None,
+        bay: agentbay.AgentBay | None = None,
+        params: CreateSessionParams | None = None,
+        run: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**computer_options(options))
+        params = params or CreateSessionParams(image_id=COMPUTER_IMAGE)
+        self._owner = BlockingSessionOwner(
+            FRAMEWORK, session=session, bay=bay, params=params, run=run
+        )
+
+    # A part of the framework that it does not document: it says of a member that is off only that
+    # the application does not permit it.
+    def _toolset_run(self, context: Any, name: str, input: Any) -> Any:
+        check_served(name)
+        return super()._toolset_run(context, name, input)
+
+    def execute(self, context: Any, name: Any, input: Any) -> Any:
+        """Run one member; the first makes the session."""
+        computer = self._owner.get().computer
+        member, answer, error = computer_member(name, input), None, None
+        while True:
+            try:
+                what, args = member.send(answer) if error is None else member.throw(error)
+            except StopIteration as end:
+                return end.value
+            answer, error = None, None
+            try:
+                if what == "sleep":
+                    time.sleep(*args)  # the model asked for a pause; this toolset blocks
+                else:
+                    answer = getattr(computer, what)(*args).unwrap()
+            except BaseException as raised:  # goes on by way of the member
+                error = raised
+
+    def close(self) -> None:
+        """End the toolset, and delete the session if it was made here."""
+        super().close()
+        self._owner.close()

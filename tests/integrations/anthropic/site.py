@@ -1,0 +1,51 @@
+"""Pages for the browser toolset; what a page has got is in its text."""
+
+from __future__ import annotations
+
+#: A pad that tells the events of the mouse and of the keyboard that it gets.
+PAD = """<!doctype html><title>Pad</title>
+<style>body { margin: 0; height: 3000px }
+  #pad { position: absolute; left: 100px; top: 100px; width: 200px; height: 100px }
+  #log { position: fixed; top: 250px } #far { position: absolute; top: 2000px }</style>
+<button id=pad aria-label="Pad of events">pad</button><button id=far>Far away</button><p id=log></p>
+<script>
+  const events = [];
+  const say = (text) => { events.push(text); log.textContent = events.join(", "); };
+  const held = (event) => (event.ctrlKey ? "ctrl+" : "") + (event.shiftKey ? "shift+" : "");
+  const tell = (event) => { event.preventDefault(); say(held(event) + event.type + event.detail); };
+  for (const kind of ["click", "dblclick", "auxclick", "contextmenu"])
+    pad.addEventListener(kind, tell);
+  for (const kind of ["mousedown", "mouseup"])
+    document.addEventListener(kind, (event) => say(`${kind}(${event.clientX},${event.clientY})`));
+  pad.addEventListener("mouseenter", () => say("enter"));
+  document.addEventListener("keydown", (event) => say(held(event) + event.key));
+  document.addEventListener("keyup", (event) => say("up " + event.key));
+  document.addEventListener("wheel", (event) => say(`wheel(${event.deltaX},${event.deltaY})`));
+</script>"""
+
+#: A form whose elements tell what they got.
+FORM = """<!doctype html><title>Form</title>
+<nav><a href=pad.html>To the pad</a></nav><h1>A form</h1>
+<label>Name <input id=person placeholder="your name"></label>
+<input type=checkbox id=agree aria-label="I agree"><input type=password id=secret value=s3cret>
+<select id=color aria-label=Color><option value=r>red<option value=b>blue</select>
+<textarea aria-label=Story id=story></textarea>
+<input type=file id=file aria-label="A picture" multiple onchange="Promise.all([...file.files].map(
+  async (one) => one.name + '=' + await one.text())).then((all) => got.textContent = all.join())">
+<p id=got>nothing</p><div style="height: 3000px"></div><button>Below</button>
+<iframe title=Inside srcdoc="<button>Inner button</button>" style="position: fixed; top: 300px">
+</iframe>"""
+
+#: A page that opens dialogs and tabs, that has a download, and that tells its console.
+NOISE = """<!doctype html><title>Noise</title>
+<button onclick="said.textContent = confirm('Delete all?')">Ask</button>
+<button onclick="window.open('form.html')">Open</button>
+<a href=form.html download=got.txt>Save</a><p id=said></p>
+<script>console.log("hello console"); fetch("missing.json");</script>"""
+
+#: A page with an article, and with more text than a model should get.
+LONG = f"""<!doctype html><title>Long</title><nav>Menu of the site</nav>
+<article><h1>News</h1><p>{"long text " * 8_000}</p></article>
+<ul>{"".join(f"<li><a href='#{n}'>entry {n}</a></li>" for n in range(3_000))}</ul>"""
+
+SITE = {"pad.html": PAD, "form.html": FORM, "noise.html": NOISE, "long.html": LONG}
