@@ -70,7 +70,7 @@ INTEGRATIONS: dict[str, tuple[str, ...]] = {
 #: Packages of which a judge needs a few modules, and not what they depend on, which is much.
 WITHOUT_DEPENDENCIES = {"deepagents": ("deepagents-code>=0.1.50",)}
 #: The images that some of their judges need.
-JUDGES_IMAGES = {"anthropic": ("linux_latest",)}
+JUDGES_IMAGES = {"anthropic": ("browser_latest", "linux_latest")}
 #: The least Python of those frameworks that need a newer one than we do.
 LEAST_PYTHONS = {"harbor": (3, 12)}
 #: Warnings of frameworks about themselves, which the suite would take for failures.

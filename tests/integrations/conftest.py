@@ -69,12 +69,16 @@ def service(
 
 
 @pytest.fixture
-def run_program(service: LocalService, tmp_path: Path) -> Callable[[str], str]:
-    """Return a function that runs the program of a framework in the docs; it returns its output."""
+def run_program(service: LocalService, tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs a program of a framework in the docs; it returns its output.
 
-    def run(name: str) -> str:
+    A framework with several programs has them by number, counted from one.
+    """
+
+    def run(name: str, number: int = 1) -> str:
         page = _PAGE.read_text(encoding="utf-8")
-        [code] = re.findall(rf"^```python {name}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        programs = re.findall(rf"^```python {name}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        code = programs[number - 1]
         assert len(code.splitlines()) <= _LONGEST_PROGRAM
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from anthropic.types.beta import BetaBrowserStateTabEntryParam
     from playwright.async_api import Browser, BrowserContext, Dialog, Page
 
-    from agentbay_integrations.anthropic._places import Place
+    from agentbay_integrations.anthropic._browser_sessions import BrowserSession
 
 __all__ = ["ConnectedBrowser"]
 
@@ -34,16 +34,16 @@ class ConnectedBrowser:
 
     Args:
         browser: The connection.
-        place: The session.
+        session: The session.
         numbers: Gives tabs and documents their numbers.
 
     Attributes:
-        place: The session.
+        session: The session.
         tabs: The open tabs by their ids, in the order in which they were opened.
     """
 
-    def __init__(self, browser: Browser, place: Place, numbers: Iterator[int]) -> None:
-        self.place = place
+    def __init__(self, browser: Browser, session: BrowserSession, numbers: Iterator[int]) -> None:
+        self.session = session
         self.tabs: dict[str, Tab] = {}
         self._browser = browser
         self._context: BrowserContext = browser.contexts[0]

@@ -77,10 +77,14 @@ class Documents:
         Raises:
             ToolError: The page does not have it any more.
         """
+        from playwright.async_api import Error
+
         registry, index = self._find(reference)[1:]
-        handle = await registry.evaluate_handle("(document, i) => document.element(i)", index)
-        element = handle.as_element()
-        if element is None:
+        try:
+            handle = await registry.evaluate_handle("(document, i) => document.element(i)", index)
+        except Error:  # the frame shows another document
+            raise _stale(reference) from None
+        if (element := handle.as_element()) is None:
             raise _stale(reference)
         return element
 

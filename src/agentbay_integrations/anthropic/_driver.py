@@ -17,7 +17,7 @@ from agentbay_integrations.anthropic._members import MEMBERS
 if TYPE_CHECKING:
     from playwright.async_api import Playwright
 
-    from agentbay_integrations.anthropic._places import Place
+    from agentbay_integrations.anthropic._browser_sessions import BrowserSession
 
 __all__ = ["BrowserDriver"]
 
@@ -29,11 +29,11 @@ class BrowserDriver:
     """The browser of a session.
 
     Args:
-        place: The session.
+        session: The session.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, session: BrowserSession) -> None:
+        self._session = session
         self._numbers = itertools.count(1)
         self._playwright: Playwright | None = None
         self._connected: ConnectedBrowser | None = None
@@ -72,9 +72,11 @@ class BrowserDriver:
     async def _connect(self) -> ConnectedBrowser:
         """Return the connection; another one if the browser has crashed."""
         if self._connected is None or not self._connected.is_alive:
-            url = await self._place.endpoint_url()
-            # Half started, Playwright would leave a process.
-            playwright = self._playwright or await uninterrupted(self._start())
+            url = await self._session.endpoint_url()
+            playwright = self._playwright
+            if playwright is None:
+                # Half started, it would leave a process.
+                playwright = await uninterrupted(self._start())
             self._connected = await self._connect_to(url, playwright)
         return self._connected
 
@@ -89,7 +91,7 @@ class BrowserDriver:
 
         try:
             browser = await playwright.chromium.connect_over_cdp(url)
-            connected = ConnectedBrowser(browser, self._place, self._numbers)
+            connected = ConnectedBrowser(browser, self._session, self._numbers)
             await connected.attach()
         except Error:
             # Not "from error": its text has the address, which is a secret.

@@ -12,12 +12,11 @@ from anthropic.tools import ToolError
 from anthropic.tools.browser import BetaScreenshotResult
 
 from agentbay_integrations.anthropic import _pictures
-from agentbay_integrations.anthropic._places import MOST_BYTES
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from playwright.async_api import ElementHandle, FilePayload
+    from playwright.async_api import CDPSession, ElementHandle, FilePayload
 
     from agentbay_integrations.anthropic._connected import ConnectedBrowser
 
@@ -28,6 +27,8 @@ _MOST_TEXT = 50_000
 _DEPTH = 15
 _MATCHES = 20
 _SCRIPT_MS = 10_000
+# Playwright sends no more to a page at once.
+_MOST_BYTES = 50_000_000
 # Words that say nothing about an element.
 _STOP_WORDS = re.compile("an?|all|and|any|at|by|for|in|is|its?|of|on|or|that|the|this|to|with")
 
@@ -103,18 +104,31 @@ async def _run_script(connected: ConnectedBrowser, given: Any) -> str:
     devtools = await connected.tab(given.tab_id).devtools()
     # replMode: statements, and await at the top, as in the console of a browser.
     how = {"replMode": True, "awaitPromise": True, "userGesture": True, "timeout": _SCRIPT_MS}
-    answer = await devtools.send("Runtime.evaluate", {"expression": given.text, **how})
+    result = _value(await devtools.send("Runtime.evaluate", {"expression": given.text, **how}))
+    if result.get("subtype") == "promise":
+        promise = {"promiseObjectId": result["objectId"]}
+        result = _value(await devtools.send("Runtime.awaitPromise", promise))
+    return _bounded(await _written(devtools, result), "return less")
+
+
+def _value(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the value of a script, or raise its error."""
     if (details := answer.get("exceptionDetails")) is not None:
         error = details.get("exception", {}).get("description") or details["text"]
-        raise ToolError(f"the script failed: {error}"[:_MOST_TEXT])
-    result = answer["result"]
-    if "objectId" in result and result.get("subtype") not in ("node", "error"):
-        call = {"objectId": result["objectId"], "returnByValue": True}
+        raise ToolError(f"the script failed: {error}")
+    return dict(answer["result"])
+
+
+async def _written(devtools: CDPSession, value: dict[str, Any]) -> str:
+    """Return a value as JSON; one that has none, such as an element, as browsers describe it."""
+    text: str | None = None
+    if "objectId" in value and value.get("subtype") not in ("node", "error"):
+        call = {"objectId": value["objectId"], "returnByValue": True}
         call["functionDeclaration"] = "function() { return JSON.stringify(this); }"
         text = (await devtools.send("Runtime.callFunctionOn", call))["result"].get("value")
-    else:
-        text = json.dumps(result["value"], ensure_ascii=False) if "value" in result else None
-    return _bounded(str(text or result.get("description") or result["type"]), "return less")
+    elif "value" in value:
+        text = json.dumps(value["value"], ensure_ascii=False)
+    return str(text or value.get("description") or value["type"])
 
 
 async def _form_input(connected: ConnectedBrowser, given: Any) -> None:
@@ -151,12 +165,12 @@ async def _file_upload(connected: ConnectedBrowser, given: Any) -> None:
         raise ToolError("file_upload takes paths of the session, and no document_ids")
     element = await connected.tab(given.tab_id).documents.element(given.target.ref)
     files: list[FilePayload] = []
+    left = _MOST_BYTES
     for path in given.paths:
+        data = await connected.session.read(path, max(left, 1))
+        left -= len(data)
         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        data = await connected.place.read(path)
         files.append({"name": PurePosixPath(path).name, "mimeType": kind, "buffer": data})
-    if sum(len(file["buffer"]) for file in files) > MOST_BYTES:
-        raise ToolError(f"the files must have {MOST_BYTES // 1_000_000} MB at most together")
     await element.set_input_files(files)
 
 

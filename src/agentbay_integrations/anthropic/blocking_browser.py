@@ -9,9 +9,9 @@ from anthropic.tools.browser import BetaAbstractBrowserToolset20260801
 from agentbay_async import CreateSessionParams
 from agentbay_integrations._blocking import LoopThread
 from agentbay_integrations._sessions import BlockingSessionOwner
+from agentbay_integrations.anthropic._browser_sessions import BlockingBrowserSession
 from agentbay_integrations.anthropic._driver import BrowserDriver
 from agentbay_integrations.anthropic._options import BROWSER_IMAGE, FRAMEWORK, browser_options
-from agentbay_integrations.anthropic._places import BlockingPlace
 
 if TYPE_CHECKING:
     from anthropic.tools.browser import BetaBrowserState
@@ -43,12 +43,7 @@ class BlockingAgentBayBrowserToolset(BetaAbstractBrowserToolset20260801):
         ::
 
             with BlockingAgentBayBrowserToolset() as toolset:
-                runner = client.beta.messages.tool_runner(
-                    model="claude-opus-5-5",
-                    max_tokens=2000,
-                    tools=[toolset],
-                    messages=[{"role": "user", "content": "What is new on example.com?"}],
-                )
+                runner = client.beta.messages.tool_runner(tools=[toolset], **request)
                 print(runner.until_done())
     """
 
@@ -67,7 +62,7 @@ class BlockingAgentBayBrowserToolset(BetaAbstractBrowserToolset20260801):
         self._owner = BlockingSessionOwner(
             FRAMEWORK, session=session, bay=bay, params=params, run=run
         )
-        self._driver = BrowserDriver(BlockingPlace(self._owner, browser))
+        self._driver = BrowserDriver(BlockingBrowserSession(self._owner, browser))
         self._thread = LoopThread()
 
     # The framework's own types of a member's name, input and result are not public.

@@ -40,12 +40,7 @@ class BlockingAgentBayComputerToolset(BetaAbstractComputerToolset20260801):
         ::
 
             with BlockingAgentBayComputerToolset(confirm=lambda call: True) as toolset:
-                runner = client.beta.messages.tool_runner(
-                    model="claude-opus-5-5",
-                    max_tokens=2000,
-                    tools=[toolset],
-                    messages=[{"role": "user", "content": "Open a terminal and show the date"}],
-                )
+                runner = client.beta.messages.tool_runner(tools=[toolset], **request)
                 print(runner.until_done())
     """
 

@@ -8,9 +8,9 @@ from anthropic.tools.browser import BetaAsyncAbstractBrowserToolset20260801
 
 from agentbay_async import CreateSessionParams
 from agentbay_integrations._sessions import SessionOwner
+from agentbay_integrations.anthropic._browser_sessions import AsyncBrowserSession
 from agentbay_integrations.anthropic._driver import BrowserDriver
 from agentbay_integrations.anthropic._options import BROWSER_IMAGE, FRAMEWORK, browser_options
-from agentbay_integrations.anthropic._places import SessionPlace
 
 if TYPE_CHECKING:
     from anthropic.tools.browser import BetaBrowserState
@@ -47,12 +47,7 @@ class AgentBayBrowserToolset(BetaAsyncAbstractBrowserToolset20260801):
         ::
 
             async with AgentBayBrowserToolset() as toolset:
-                runner = client.beta.messages.tool_runner(
-                    model="claude-opus-5-5",
-                    max_tokens=2000,
-                    tools=[toolset],
-                    messages=[{"role": "user", "content": "What is new on example.com?"}],
-                )
+                runner = client.beta.messages.tool_runner(tools=[toolset], **request)
                 print(await runner.until_done())
     """
 
@@ -69,7 +64,7 @@ class AgentBayBrowserToolset(BetaAsyncAbstractBrowserToolset20260801):
         super().__init__(**browser_options(options))
         params = params or CreateSessionParams(image_id=BROWSER_IMAGE)
         self._owner = SessionOwner(FRAMEWORK, session=session, bay=bay, params=params, run=run)
-        self._driver = BrowserDriver(SessionPlace(self._owner, browser))
+        self._driver = BrowserDriver(AsyncBrowserSession(self._owner, browser))
 
     # The framework's own types of a member's name, input and result are not public.
     async def execute(self, context: Any, name: Any, input: Any) -> Any:

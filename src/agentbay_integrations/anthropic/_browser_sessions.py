@@ -9,13 +9,10 @@ if TYPE_CHECKING:
     from agentbay_async import BrowserOption
     from agentbay_integrations._sessions import BlockingSessionOwner, SessionOwner
 
-__all__ = ["BlockingPlace", "Place", "SessionPlace"]
-
-# Playwright sends no more to a page at once.
-MOST_BYTES = 50_000_000
+__all__ = ["AsyncBrowserSession", "BlockingBrowserSession", "BrowserSession"]
 
 
-class Place(Protocol):
+class BrowserSession(Protocol):
     """What the driver needs of a session."""
 
     async def endpoint_url(self) -> str:
@@ -25,12 +22,12 @@ class Place(Protocol):
         """
         ...
 
-    async def read(self, path: str) -> bytes:
-        """Return the content of a file of the session."""
+    async def read(self, path: str, most: int) -> bytes:
+        """Return the content of a file of the session, which has a number of bytes at most."""
         ...
 
 
-class SessionPlace:
+class AsyncBrowserSession:
     """An async session.
 
     Args:
@@ -48,13 +45,13 @@ class SessionPlace:
         (await browser.initialize(self._option)).unwrap()
         return await browser.get_endpoint_url()
 
-    async def read(self, path: str) -> bytes:
-        """Return the content of a file of the session."""
+    async def read(self, path: str, most: int) -> bytes:
+        """Return the content of a file of the session, which has a number of bytes at most."""
         files = (await self._owner.get()).file_system
-        return (await files.read_file(path, format="bytes", max_size=MOST_BYTES)).unwrap()
+        return (await files.read_file(path, format="bytes", max_size=most)).unwrap()
 
 
-class BlockingPlace:
+class BlockingBrowserSession:
     """A blocking session, whose calls run on threads.
 
     Args:
@@ -75,10 +72,10 @@ class BlockingPlace:
         browser.initialize(self._option).unwrap()
         return browser.get_endpoint_url()
 
-    async def read(self, path: str) -> bytes:
-        """Return the content of a file of the session."""
-        return await asyncio.to_thread(self._read, path)
+    async def read(self, path: str, most: int) -> bytes:
+        """Return the content of a file of the session, which has a number of bytes at most."""
+        return await asyncio.to_thread(self._read, path, most)
 
-    def _read(self, path: str) -> bytes:
+    def _read(self, path: str, most: int) -> bytes:
         files = self._owner.get().file_system
-        return files.read_file(path, format="bytes", max_size=MOST_BYTES).unwrap()
+        return files.read_file(path, format="bytes", max_size=most).unwrap()

@@ -1,0 +1,265 @@
+"""What a toolset makes is gone when it ends, however it ends; what it was given stays."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from anthropic.tools import ToolsetConfigError, ToolsetContractError
+from anthropic.tools.browser import BetaLocalFilePolicy
+from tests.browser.conftest import ORIGIN, serve
+from tests.desktop.conftest import until
+from tests.integrations.anthropic.conftest import TOOLSETS
+from tests.integrations.anthropic.script import Caller, runner, scripted
+from tests.integrations.anthropic.site import SITE
+
+from agentbay_async import AsyncAgentBay, CreateSessionParams
+from agentbay_integrations.anthropic import (
+    AgentBayBrowserToolset,
+    AgentBayComputerToolset,
+    _driver,
+    _requirements,
+)
+
+if TYPE_CHECKING:
+    from tests.integrations.anthropic.conftest import Open
+
+    from agentbay_async import AsyncSession
+    from agentbay_local import LocalService
+
+
+def playwrights() -> list[str]:
+    """Return the processes of Playwright that this process has started."""
+    mine = ["ps", "-o", "args=", "--ppid", str(os.getpid())]
+    found = subprocess.run(mine, capture_output=True, text=True).stdout.splitlines()
+    return [line for line in found if "playwright" in line]
+
+
+async def living(service: LocalService) -> set[str]:
+    """Return the sessions of a service that runs on a thread."""
+    return set(await asyncio.to_thread(service.living))
+
+
+@pytest.mark.parametrize("family", ["computer", "browser"])
+async def test_a_toolset_makes_one_session_and_deletes_it(
+    service: LocalService, open_toolset: Open, family: str
+) -> None:
+    """The first member makes it, with labels; making the toolset alone does not."""
+    before, tools = await living(service), playwrights()
+    async with open_toolset(family, run="r-2") as call:
+        assert await living(service) == before
+        assert not (await call("wait", duration=0)).failed
+        assert not (await call("screenshot")).failed
+        async with AsyncAgentBay() as bay:
+            labels = {"framework": "anthropic", "run": "r-2"}
+            assert len([one async for one in bay.list(labels)]) == 1
+    assert await living(service) == before
+    assert playwrights() == tools
+
+
+async def test_a_session_that_is_handed_in_stays_with_its_tabs(
+    web_session: AsyncSession, open_toolset: Open
+) -> None:
+    """Another toolset finds them."""
+    await serve(web_session, SITE)
+    async with open_toolset("browser", web_session.session_id) as call:
+        await call("navigate", url=f"{ORIGIN}/form.html")
+    assert (await web_session.command.execute_command("true")).success
+    async with open_toolset("browser", web_session.session_id) as call:
+        [tab] = (await call("list_tabs")).state["tabs"]
+        assert tab["title"] == "Form"
+
+
+@pytest.mark.parametrize("make", [AgentBayComputerToolset, AgentBayBrowserToolset])
+@pytest.mark.parametrize("when", ["at once", "later"])
+async def test_a_cancel_leaves_nothing(service: LocalService, make: Any, when: str) -> None:
+    """Neither one that comes while the session is made, nor one while a member runs."""
+    before, tools = await living(service), playwrights()
+    inside = asyncio.Event()
+
+    async def use() -> None:
+        async with make(confirm=lambda _: True) as toolset:
+            call = Caller(toolset)
+            if when == "later":
+                await call("screenshot")
+            inside.set()
+            await call("wait", duration=30)
+
+    task = asyncio.create_task(use())
+    await inside.wait()
+    await asyncio.sleep(0)  # into the member
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await living(service) == before
+    assert playwrights() == tools
+
+
+async def test_a_cancel_while_the_browser_is_connected_leaves_nothing(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Playwright is starting then."""
+    before, tools = await living(service), playwrights()
+    starting = asyncio.Event()
+    start = _driver.BrowserDriver._start
+
+    async def slowly(driver: _driver.BrowserDriver) -> Any:
+        starting.set()
+        return await start(driver)
+
+    monkeypatch.setattr(_driver.BrowserDriver, "_start", slowly)
+    with anyio.CancelScope() as scope:
+        async with AgentBayBrowserToolset() as toolset, anyio.create_task_group() as tasks:
+            tasks.start_soon(Caller(toolset), "screenshot")
+            await starting.wait()
+            scope.cancel()
+    assert scope.cancelled_caught
+    assert await living(service) == before
+    assert playwrights() == tools
+
+
+async def test_an_error_of_the_framework_leaves_nothing(service: LocalService) -> None:
+    """A policy that answers wrongly ends the run."""
+    before, tools = await living(service), playwrights()
+    turns = [[("new_tab", {}), ("navigate", {"url": "about:blank"})]]
+
+    async def run() -> None:
+        made = AgentBayBrowserToolset(url_policy=lambda context, url: True)  # it must return None
+        async with made as toolset, scripted(turns, [], "browser") as client:
+            await runner(client, toolset).until_done()
+
+    with pytest.raises(ToolsetContractError):
+        await run()
+    assert await living(service) == before
+    assert playwrights() == tools
+
+
+async def test_a_browser_that_was_killed_is_started_again(
+    web_session: AsyncSession, open_toolset: Open
+) -> None:
+    """The model is told; the next call finds another browser, whose tabs have other names."""
+    async with open_toolset("browser", web_session.session_id) as call:
+        first = (await call("list_tabs")).active["tab_id"]
+        await web_session.command.execute_command("pkill -9 chromium")
+
+        async def is_back() -> bool:
+            answer = await call("screenshot")
+            return not answer.failed and answer.active["tab_id"] != first
+
+        await until(is_back)
+
+
+async def test_keys_are_released_after_a_cancel(web_session: AsyncSession) -> None:
+    """The page sees that they go up."""
+    await serve(web_session, SITE)
+    async with AgentBayBrowserToolset(session=web_session) as toolset:
+        call = Caller(toolset)
+        await call("navigate", url=f"{ORIGIN}/pad.html")
+
+        async def has(text: str) -> bool:
+            # Another client: the toolset runs one member at a time.
+            async with AgentBayBrowserToolset(session=web_session) as other:
+                return text in (await Caller(other)("get_page_text")).text
+
+        holding = asyncio.create_task(call("hold_key", text="shift", duration=30))
+        await until(lambda: has("Shift"))
+        holding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await holding
+        assert await has("up Shift")
+
+
+async def test_a_page_that_does_not_answer_is_an_error(
+    web_session: AsyncSession, open_toolset: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The toolset can be used on."""
+    monkeypatch.setattr(_driver, "_LIMIT", 1.0)
+    configs = {"javascript_exec": {"enabled": True}}
+    async with open_toolset("browser", web_session.session_id, configs=configs) as call:
+        answer = await call("javascript_exec", text="new Promise(() => {})")
+        assert answer.failed
+        assert answer.text == "the page did not answer within 1 seconds"
+        assert (await call("javascript_exec", text="6 * 7")).text == "42"
+
+
+async def test_texts_are_bounded(web_session: AsyncSession, open_toolset: Open) -> None:
+    """The model is told that there is more, and how to see it."""
+    await serve(web_session, SITE)
+    async with open_toolset("browser", web_session.session_id) as call:
+        await call("navigate", url=f"{ORIGIN}/long.html")
+        text = (await call("get_page_text")).text
+        assert len(text) == 50_000
+        assert text.startswith("News")
+        assert text.endswith("the rest is left out]")
+        tree = (await call("read_page", filter="all")).text
+        assert len(tree) <= 50_000
+        assert "with a smaller depth]" in tree
+        assert len((await call("find", query="entry")).text.splitlines()) == 20
+
+
+async def test_mistakes_of_the_model_are_told(
+    web_session: AsyncSession, open_toolset: Open
+) -> None:
+    """Each says what to do instead."""
+    await serve(web_session, SITE)
+    async with open_toolset("browser", web_session.session_id) as call:
+        await call("navigate", url=f"{ORIGIN}/form.html")
+        await call("read_page")
+        far = {"type": "coordinate", "x": 5000, "y": 5}
+        corner = {"type": "coordinate", "x": 5, "y": 5}
+        for problem, name, values in (
+            ("not in the viewport", "left_click", {"target": far}),
+            ("region must be", "zoom", {"region": [0, 0, 5000, 10]}),
+            ("not a reference", "scroll_to", {"target": {"type": "ref", "ref": "e7"}}),
+            ("read_page or find again", "read_page", {"ref": "ref_99_1"}),
+            ("read_page or find again", "read_page", {"ref": "ref_2_999"}),
+            (
+                "from 1 to 10",
+                "scroll",
+                {"target": corner, "scroll_direction": "up", "scroll_amount": 0},
+            ),
+            ("from 0 to 30", "wait", {"duration": 31}),
+            ("from 1 to 100", "key", {"text": "a", "repeat": 0}),
+            ("must name a key", "key", {"text": ""}),
+            ("Unknown key", "key", {"text": "qwertz"}),
+            ("ERR_CONNECTION_REFUSED", "navigate", {"url": "http://127.0.0.1:8001/"}),
+        ):
+            answer = await call(name, **values)
+            assert answer.failed, name
+            assert problem in answer.text
+        await call("navigate", url=f"{ORIGIN}/form.html")
+        stale = await call("scroll_to", target={"type": "ref", "ref": "ref_2_1"})
+        assert "read_page or find again" in stale.text
+        [tab] = (await call("list_tabs")).state["tabs"]
+        await call("close_tab", tab_id=tab["tab_id"])
+        assert "use new_tab" in (await call("screenshot")).text
+        assert not (await call("new_tab")).failed
+
+
+@pytest.mark.parametrize("make", TOOLSETS.values())
+def test_a_missing_package_is_named_with_its_extra(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a session is made."""
+    monkeypatch.setattr(_requirements, "find_spec", lambda _: None)
+    with pytest.raises(ImportError, match=r"pip install 'agentbay-async\[anthropic\]'"):
+        make(confirm=lambda _: True)
+
+
+def test_a_file_policy_for_files_of_this_machine_is_refused() -> None:
+    """It would look for them here."""
+    with pytest.raises(ToolsetConfigError, match="SessionFilePolicy"):
+        AgentBayBrowserToolset(file_policy=BetaLocalFilePolicy(upload_roots=["/tmp"]))
+
+
+async def test_a_session_without_a_browser_is_told(service: LocalService) -> None:
+    """The error is that of the session."""
+    params = CreateSessionParams(image_id="code_latest")
+    async with AgentBayBrowserToolset(params=params) as toolset:
+        answer = await Caller(toolset)("screenshot")
+        assert answer.failed
+        assert "browser" in answer.text
