@@ -151,6 +151,9 @@ async def test_an_image_lies_over_another(
     assert "figlet" not in names
     async with session_of("high") as session:
         assert await output(session, "figlet-figlet hi && toilet hi")
+        for number in (1, 2):
+            log = f".service-{number}.log"
+            assert await output(session, f"until [ -s {log} ]; do sleep 0.1; done; cat {log}")
 
 
 _IN_A_SESSION = """
@@ -351,6 +354,40 @@ async def test_a_root_file_system_is_imported(
     assert store.names() == ["named", "tools"]
     async with session_of("tools") as session:
         assert await output(session, "imported") == "imported\n"
+
+
+def test_services_of_an_imported_image_run_in_sessions_of_the_command_line(
+    store: ImageStore,
+    image: Command,
+    tmp_path: Path,
+) -> None:
+    """They are programs of the image, and start before the first command."""
+    tool = b"#!/bin/sh\necho served $1\nexec sleep 1000\n"
+    (tmp_path / "web.tar").write_bytes(archive((member("usr/bin/serve", mode=0o755), tool)))
+    (tmp_path / "commands").write_text(
+        "until [ -s .service-1.log ]; do sleep 0.1; done; cat .service-1.log\n"
+    )
+    image("import", str(tmp_path / "web.tar"), "--service", "serve one")
+    made = store.get("web")
+    assert made is not None
+    assert made.services == ("serve one",)
+
+    with LocalService() as service:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "bulk", "run", "commands", "--image", "web"],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "AGENTBAY_ENDPOINT": service.endpoint,
+                "AGENTBAY_API_KEY": service.api_key,
+            },
+            capture_output=True,
+            text=True,
+            timeout=WITHIN,
+            check=False,
+        )
+
+    assert (done.returncode, done.stdout) == (0, "served one\n"), done.stderr
 
 
 @pytest.mark.parametrize(
