@@ -117,6 +117,7 @@ from agentbay_async.models.agent import AgentEvent as AgentEvent
 from agentbay_async.models.agent import AgentTask as AgentTask
 from agentbay_async.models.agent import ExecutionResult as ExecutionResult
 from agentbay_async.models.agent import QueryResult as QueryResult
+from agentbay_async.models.awaitables import ClosingIterator as ClosingIterator
 from agentbay_async.models.beta import ContextSkills as ContextSkills
 from agentbay_async.models.beta import Network as Network
 from agentbay_async.models.beta import NetworkResult as NetworkResult
@@ -279,7 +280,6 @@ from agentbay_async.models.ui import UIElements as UIElements
 from agentbay_async.models.ui import Window as Window
 from agentbay_async.models.ui import WindowInfoResult as WindowInfoResult
 from agentbay_async.models.ui import WindowListResult as WindowListResult
-from agentbay_async.services._later import ClosingIterator as ClosingIterator
 from agentbay_async.services.agent import AsyncAgent as AsyncAgent
 from agentbay_async.services.agent import AsyncBrowserAgent as AsyncBrowserAgent
 from agentbay_async.services.agent import AsyncComputerAgent as AsyncComputerAgent

@@ -161,6 +161,8 @@ class ContextService(_facade.Facade[AsyncContextService]):
                 most. Paths of entries are from the root of the context then.
 
         Raises:
+            ArgumentTypeError: An argument has the wrong type.
+            InvalidArgumentError: `context_id` is blank.
             AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
         return BlockingIterator(

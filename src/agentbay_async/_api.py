@@ -33,7 +33,7 @@ from agentbay_async.errors import (
 from agentbay_async.models.sessions import ENDING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -276,7 +276,7 @@ class Api:
         """
         return self.clock.monotonic() + max(self.settings.deadline, timeout)
 
-    async def pages(self, request: Request[D]) -> AsyncIterator[Answer[D]]:
+    async def pages(self, request: Request[D]) -> AsyncGenerator[Answer[D], None]:
         """Yield the pages of a listing, from the one that `request` asks for.
 
         Args:

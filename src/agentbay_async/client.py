@@ -33,6 +33,7 @@ from agentbay_async.errors import (
     SyncUnknownError,
 )
 from agentbay_async.listing import AsyncSessionListing, fetch_page
+from agentbay_async.models.awaitables import ClosingIterator
 from agentbay_async.models.results import (
     DeleteResult,
     ReapResult,
@@ -42,7 +43,6 @@ from agentbay_async.models.results import (
     returns_result,
 )
 from agentbay_async.models.sessions import CreateSessionParams, ListSessionParams, SessionStatus
-from agentbay_async.services._later import ClosingIterator
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:

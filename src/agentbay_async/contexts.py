@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,6 +19,7 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     OperationTimeoutError,
 )
+from agentbay_async.models.awaitables import ClosingIterator
 from agentbay_async.models.context_changes import ContextChangesResult
 from agentbay_async.models.contexts import (
     ClearContextResult,
@@ -39,7 +41,7 @@ from agentbay_async.models.results import OperationResult, returns_result
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from datetime import timedelta
 
     from agentbay_async._api import Api
@@ -127,16 +129,20 @@ class AsyncContextService:
         page = ContextPage(contexts, answer.next_token, answer.max_results, answer.total_count)
         return ContextListResult.ok(page, answer.request_id)
 
-    async def iterate(self) -> AsyncIterator[Context]:
+    def iterate(self) -> ClosingIterator[Context]:
         """Yield every context of the account, fetching page after page.
 
         Raises:
             AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
-        async for page in self._api.pages(schema.ListContexts(max_results=_PAGE)):
-            for record in page.data or ():
-                if record.id:
-                    yield convert.context(record)
+        return ClosingIterator(self._iterate())
+
+    async def _iterate(self) -> AsyncGenerator[Context, None]:
+        async with aclosing(self._api.pages(schema.ListContexts(max_results=_PAGE))) as pages:
+            async for page in pages:
+                for record in page.data or ():
+                    if record.id:
+                        yield convert.context(record)
 
     @returns_result(OperationResult)
     async def update(self, context: Context) -> OperationResult[bool]:
@@ -248,9 +254,9 @@ class AsyncContextService:
         page = ContextFilePage(entries, answer.count, answer.next_token)
         return ContextFileListResult.ok(page, answer.request_id)
 
-    async def iterate_files(
+    def iterate_files(
         self, context_id: str, parent_folder_path: str = "/", *, recursive: bool = False
-    ) -> AsyncIterator[ContextFileEntry]:
+    ) -> ClosingIterator[ContextFileEntry]:
         """Yield every entry of a folder of a context, fetching page after page.
 
         Args:
@@ -260,35 +266,41 @@ class AsyncContextService:
                 most. Paths of entries are from the root of the context then.
 
         Raises:
+            ArgumentTypeError: An argument has the wrong type.
+            InvalidArgumentError: `context_id` is blank.
             AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
-        if not _check.boolean(recursive, "recursive"):
-            async for entry in self._iterate_folder(context_id, parent_folder_path):
-                yield entry
-            return
+        name, folder = _check.identifier(context_id, "context_id"), _folder(parent_folder_path)
+        if _check.boolean(recursive, "recursive"):
+            return ClosingIterator(self._iterate_tree(name, f"/{folder.strip('/')}"))
+        return ClosingIterator(self._iterate_folder(name, folder))
+
+    async def _iterate_tree(
+        self, context_id: str, top: str
+    ) -> AsyncGenerator[ContextFileEntry, None]:
         # What is still to be listed; the last is next.
-        waiting = [(f"/{_folder(parent_folder_path).strip('/')}", 0)]
+        waiting = [(top, 0)]
         while waiting:
             folder, depth = waiting.pop()
             folders = []
-            async for entry in self._iterate_folder(context_id, folder):
-                path = f"{folder.rstrip('/')}/{entry.file_name}"
-                yield attrs.evolve(entry, file_path=path)
-                if entry.file_type == "FOLDER" and depth < _MAX_DEPTH:
-                    folders.append((path, depth + 1))
+            async with aclosing(self._iterate_folder(context_id, folder)) as entries:
+                async for entry in entries:
+                    path = f"{folder.rstrip('/')}/{entry.file_name}"
+                    yield attrs.evolve(entry, file_path=path)
+                    if entry.file_type == "FOLDER" and depth < _MAX_DEPTH:
+                        folders.append((path, depth + 1))
             waiting += reversed(folders)
 
     async def _iterate_folder(
-        self, context_id: str, parent_folder_path: str
-    ) -> AsyncIterator[ContextFileEntry]:
+        self, context_id: str, folder: str
+    ) -> AsyncGenerator[ContextFileEntry, None]:
         request = schema.DescribeContextFiles(
-            context_id=_check.identifier(context_id, "context_id"),
-            parent_folder_path=_folder(parent_folder_path),
-            max_results=_PAGE,
+            context_id=context_id, parent_folder_path=folder, max_results=_PAGE
         )
-        async for page in self._api.pages(request):
-            for record in page.data or ():
-                yield convert.file_entry(record)
+        async with aclosing(self._api.pages(request)) as pages:
+            async for page in pages:
+                for record in page.data or ():
+                    yield convert.file_entry(record)
 
     @returns_result(FileUrlResult)
     async def get_file_upload_url(self, context_id: str, file_path: str) -> FileUrlResult:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import attrs
 
 from agentbay_async._lifecycle import unheld
 from agentbay_async.errors import PageTokenError
+from agentbay_async.models.awaitables import AwaitableCoroutine, ClosingIterator
 from agentbay_async.models.results import SessionListResult, returns_result
 from agentbay_async.models.sessions import SessionPage
-from agentbay_async.services._later import AwaitableCoroutine
 from agentbay_async.session import AsyncSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncGenerator, Generator
     from typing import Any
 
     from agentbay_async._api import Api
@@ -67,26 +68,24 @@ class AsyncSessionListing(AwaitableCoroutine[SessionListResult[AsyncSession]]):
         page, request_id = await fetch_page(self._api, query)
         return SessionListResult.ok(page, request_id)
 
-    def __aiter__(self) -> AsyncIterator[AsyncSession]:
-        return self._walk()
+    def __aiter__(self) -> ClosingIterator[AsyncSession]:
+        return ClosingIterator(self._walk())
 
-    async def _walk(self) -> AsyncIterator[AsyncSession]:
+    async def _walk(self) -> AsyncGenerator[AsyncSession, None]:
         """Yield every session once, page after page, from the page asked for on.
 
         Raises:
             AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
         seen: set[str] = set()
-        async for page in self._pages(await self._start(self._query.max_results or _WALK_PAGE)):
-            for session in page.sessions:
-                # Sessions that start or end meanwhile shift the pages.
-                if session.session_id not in seen:
-                    seen.add(session.session_id)
-                    yield session
-
-    async def _pages(self, query: schema.ListSession) -> AsyncIterator[SessionPage[AsyncSession]]:
-        async for answer in self._api.pages(query):
-            yield _page(self._api, answer)
+        query = await self._start(self._query.max_results or _WALK_PAGE)
+        async with aclosing(self._api.pages(query)) as answers:
+            async for answer in answers:
+                for session in _page(self._api, answer).sessions:
+                    # Sessions that start or end meanwhile shift the pages.
+                    if session.session_id not in seen:
+                        seen.add(session.session_id)
+                        yield session
 
     async def _start(self, size: int) -> schema.ListSession:
         """Return the query of the wanted page, which needs the tokens of all pages before it."""

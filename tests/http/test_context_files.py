@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from agentbay_async import (
+    ArgumentTypeError,
     AsyncAgentBay,
     BadAnswerError,
     ContextFileEntry,
@@ -15,9 +17,11 @@ from agentbay_async import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from tests.http.scripted import Script
+
+    from agentbay_local import LocalService
 
 _FILE = {
     "FileId": "f-1",
@@ -84,6 +88,66 @@ async def test_iteration_ends_if_a_token_repeats(bay: AsyncAgentBay, scripted: S
     scripted.ok("DescribeContextFiles", [])
     with pytest.raises(PageTokenError):
         _ = [entry async for entry in bay.context.iterate_files("c-1")]
+
+
+async def test_arguments_are_checked_before_an_iteration(
+    bay: AsyncAgentBay, scripted: Script
+) -> None:
+    """By the call itself, although nothing is sent before the first entry is asked for."""
+    with pytest.raises(InvalidArgumentError, match="context_id"):
+        bay.context.iterate_files(" ")
+    with pytest.raises(InvalidArgumentError, match="parent_folder_path"):
+        bay.context.iterate_files("c-1", "../x")
+    with pytest.raises(ArgumentTypeError, match="recursive"):
+        bay.context.iterate_files("c-1", recursive=cast("bool", 1))
+    bay.context.iterate_files("c-1")
+    assert scripted.requests == []
+
+
+@pytest.mark.parametrize("is_deep", [True, False])
+async def test_an_iteration_that_is_left_asks_for_nothing_more(
+    bay: AsyncAgentBay, scripted: Script, is_deep: bool
+) -> None:
+    """At the end of its block all of it has ended, and not when the memory is cleaned up."""
+    ended: list[str] = []
+    pages = bay._api.pages
+
+    async def watched(request: Any) -> AsyncGenerator[Any, None]:
+        try:
+            async for page in pages(request):
+                yield page
+        finally:
+            ended.append(type(request).__name__)
+
+    bay._api.pages = watched  # type: ignore[method-assign]
+    scripted.ok("DescribeContextFiles", [{"FileName": "a"}], NextToken="t-2")
+    async with bay.context.iterate_files("c-1", recursive=is_deep) as entries:
+        async for entry in entries:
+            assert entry.file_name == "a"
+            break
+    assert (ended, len(scripted.requests)) == (["DescribeContextFiles"], 1)
+
+
+@pytest.mark.parametrize("start", [asyncio.create_task, asyncio.gather])
+async def test_an_iteration_that_is_taken_for_a_call_says_to_iterate(
+    bay: AsyncAgentBay, scripted: Script, start: Callable[[Any], Awaitable[Any]]
+) -> None:
+    """Where Python itself would say that a coroutine was expected."""
+    for iteration in (bay.context.iterate(), bay.context.iterate_files("c-1")):
+        with pytest.raises(ArgumentTypeError, match="async for item in"):
+            await start(iteration)
+        with pytest.raises(ArgumentTypeError, match="async for item in"):
+            await iteration
+    assert scripted.requests == []
+
+
+def test_a_listing_of_contexts_runs_as_a_program(local_service: LocalService) -> None:
+    """`asyncio.run` takes the call that has an answer, and tells the cure for the other."""
+    bay = AsyncAgentBay(local_service.api_key, endpoint=local_service.endpoint)
+    assert asyncio.run(bay.context.list()).contexts == []
+    with pytest.raises(ArgumentTypeError, match="async for item in"):
+        asyncio.run(bay.context.iterate())
+    asyncio.run(bay.aclose())
 
 
 @pytest.mark.parametrize("direction", ["upload", "download"])

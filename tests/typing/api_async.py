@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from agentbay_async import (
     BoolResult,
     BulkOutcome,
     BulkResult,
+    ClosingIterator,
     CommandResult,
     Config,
     Context,
@@ -158,7 +158,7 @@ async def contexts(bay: AsyncAgentBay) -> None:
     assert_type(lookup, ContextResult)
     assert_type(lookup.context, Context)
     assert_type((await bay.context.list(ContextListParams(5))).contexts, list[Context])
-    assert_type(bay.context.iterate(), AsyncIterator[Context])
+    _ = assert_type(bay.context.iterate(), ClosingIterator[Context])
     assert_type((await bay.context.list_files("c-1")).entries, list[ContextFileEntry])
     assert_type((await bay.context.clear("c-1", timeout=5)).data, str)
     upload = await bay.context.upload_file("c-1", "/f", Path("f"), progress=progress)

@@ -17,11 +17,11 @@ from agentbay_async.errors import (
     SessionNotFoundError,
     ToolError,
 )
+from agentbay_async.models.awaitables import ClosingIterator
 from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, CodeResult
 from agentbay_async.models.results import returns_result
 from agentbay_async.services import _code_parsing as parsing
 from agentbay_async.services._code_parsing import NO_REASON, CodeAnswer
-from agentbay_async.services._later import ClosingIterator
 from agentbay_async.services._tool_calls import (
     ANSWER_GRACE,
     MAX_OUTPUT,
@@ -322,7 +322,7 @@ class _Collected:
     def __init__(self) -> None:
         self.outcome = CodeOutcome()
         self.failure: CodeFailure | None = None
-        self._room = dict.fromkeys(("stdout", "stderr", "result"), MAX_OUTPUT)
+        self._room: dict[str, int] = dict.fromkeys(("stdout", "stderr", "result"), MAX_OUTPUT)
         self._is_cut = False
 
     def add(self, event: CodeEvent) -> None:

@@ -20,6 +20,7 @@ from agentbay_async.errors import (
     RemoteFileNotFoundError,
     RemoteNotADirectoryError,
 )
+from agentbay_async.models.awaitables import ClosingIterator
 from agentbay_async.models.contexts import TransferResult
 from agentbay_async.models.files import (
     DirectoryListResult,
@@ -36,7 +37,6 @@ from agentbay_async.models.tools import BoolResult
 from agentbay_async.services._files import parsing
 from agentbay_async.services._files.chunking import escape_dash
 from agentbay_async.services._files.remote_io import RemoteFiles
-from agentbay_async.services._later import ClosingIterator
 
 if TYPE_CHECKING:
     import builtins

@@ -9,8 +9,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from agentbay_async.errors import OperationTimeoutError
+from agentbay_async.models.awaitables import Later, nothing
 from agentbay_async.services._file_changes import iter_batches
-from agentbay_async.services._later import Later, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

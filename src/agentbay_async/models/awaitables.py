@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from agentbay_async.errors import ArgumentTypeError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -43,11 +45,14 @@ class AwaitableCoroutine(Coroutine[Any, Any, T]):
         return self._running
 
 
-class ClosingIterator(AsyncIterator[T]):
+class ClosingIterator(AsyncIterator[T], AwaitableCoroutine[NoReturn]):
     """An asynchronous iterator that is an asynchronous context manager, too.
 
     Leaving the block ends what the iterator does: a watch, code that runs, a run over many items.
     Without a block that happens at the end of the iteration, or by :meth:`aclose`.
+
+    It cannot be awaited. It is a coroutine only for ``asyncio.run``, ``create_task`` and task
+    groups, whose task then ends with an error that says to iterate.
 
     Args:
         source: The items.
@@ -65,6 +70,12 @@ class ClosingIterator(AsyncIterator[T]):
 
     def __init__(self, source: AsyncGenerator[T, None]) -> None:
         self._source = source
+
+    def __await__(self) -> Generator[Any, None, NoReturn]:
+        raise ArgumentTypeError(
+            "this yields items one by one, and cannot be awaited or run as a task",
+            hint="Iterate: `async for item in ...`, or `[item async for item in ...]`",
+        )
 
     def __anext__(self) -> Awaitable[T]:
         return self._source.__anext__()
