@@ -34,7 +34,7 @@ PAGES = (
     ("Phones", "mobile", ("services.mobile", "models.mobile")),
     ("Agents", "agents", ("services.agent", "models.agent")),
     ("Beta", "beta", ("services.beta", "models.beta", "models.context_mount")),
-    ("Results", "results", ("models.results", "models.awaitables")),
+    ("Results", "results", ("models.results", "models._later")),
     ("Errors", "errors", ("errors",)),
     ("Ledger", "ledger", ("_lifecycle",)),
     ("Transports", "transports", ("_transport",)),

@@ -79,11 +79,11 @@ from agentbay_async.listing import AsyncSessionListing as AsyncSessionListing
 from agentbay_async.logger import AgentBayLogger as AgentBayLogger
 from agentbay_async.logger import get_logger as get_logger
 from agentbay_async.logger import log as log
+from agentbay_async.models._later import ClosingIterator as ClosingIterator
 from agentbay_async.models.agent import AgentEvent as AgentEvent
 from agentbay_async.models.agent import AgentTask as AgentTask
 from agentbay_async.models.agent import ExecutionResult as ExecutionResult
 from agentbay_async.models.agent import QueryResult as QueryResult
-from agentbay_async.models.awaitables import ClosingIterator as ClosingIterator
 from agentbay_async.models.beta import ContextSkills as ContextSkills
 from agentbay_async.models.beta import Network as Network
 from agentbay_async.models.beta import NetworkResult as NetworkResult

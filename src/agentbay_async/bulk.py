@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from agentbay_async.errors import ClosedError, SessionError
-from agentbay_async.models.awaitables import AwaitableCoroutine
+from agentbay_async.models._later import AwaitableCoroutine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator

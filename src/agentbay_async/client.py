@@ -33,7 +33,7 @@ from agentbay_async.errors import (
     SyncUnknownError,
 )
 from agentbay_async.listing import AsyncSessionListing, fetch_page
-from agentbay_async.models.awaitables import ClosingIterator
+from agentbay_async.models._later import ClosingIterator
 from agentbay_async.models.results import (
     DeleteResult,
     ReapResult,

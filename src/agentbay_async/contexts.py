@@ -19,7 +19,7 @@ from agentbay_async.errors import (
     InvalidArgumentError,
     OperationTimeoutError,
 )
-from agentbay_async.models.awaitables import ClosingIterator
+from agentbay_async.models._later import ClosingIterator
 from agentbay_async.models.context_changes import ContextChangesResult
 from agentbay_async.models.contexts import (
     ClearContextResult,

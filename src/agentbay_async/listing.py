@@ -9,7 +9,7 @@ import attrs
 
 from agentbay_async._lifecycle import unheld
 from agentbay_async.errors import PageTokenError
-from agentbay_async.models.awaitables import AwaitableCoroutine, ClosingIterator
+from agentbay_async.models._later import AwaitableCoroutine, ClosingIterator
 from agentbay_async.models.results import SessionListResult, returns_result
 from agentbay_async.models.sessions import SessionPage
 from agentbay_async.session import AsyncSession

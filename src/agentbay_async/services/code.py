@@ -17,7 +17,7 @@ from agentbay_async.errors import (
     SessionNotFoundError,
     ToolError,
 )
-from agentbay_async.models.awaitables import ClosingIterator
+from agentbay_async.models._later import ClosingIterator
 from agentbay_async.models.code import CodeEvent, CodeFailure, CodeOutcome, CodeResult
 from agentbay_async.models.results import returns_result
 from agentbay_async.services import _code_parsing as parsing

@@ -20,7 +20,7 @@ from agentbay_async.errors import (
     RemoteFileNotFoundError,
     RemoteNotADirectoryError,
 )
-from agentbay_async.models.awaitables import ClosingIterator
+from agentbay_async.models._later import ClosingIterator
 from agentbay_async.models.contexts import TransferResult
 from agentbay_async.models.files import (
     DirectoryListResult,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentbay_async import _check
 from agentbay_async.errors import InvalidArgumentError
-from agentbay_async.models.awaitables import Later, nothing
+from agentbay_async.models._later import Later, nothing
 from agentbay_async.services._pty.client import PtyClient
 from agentbay_async.services._pty.delivery import Delivery
 

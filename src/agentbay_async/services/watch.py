@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from agentbay_async.errors import OperationTimeoutError
-from agentbay_async.models.awaitables import Later, nothing
+from agentbay_async.models._later import Later, nothing
 from agentbay_async.services._file_changes import iter_batches
 
 if TYPE_CHECKING:
