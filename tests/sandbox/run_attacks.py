@@ -27,7 +27,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import agentbay_local.sandbox.outbound.proxy  # noqa: F401 - loaded now: later a user may not reach it
+# All is loaded now, because the user to become may not reach it.
+import agentbay_local.sandbox.outbound.proxy  # noqa: F401
+from agentbay_local.browser.chromium import Chromium
+from agentbay_local.browser.options import parse_options
 from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
 from agentbay_local.sandbox.errors import SandboxOSError
@@ -220,9 +223,6 @@ runpy.run_path("attacks.py", run_name="__main__")
 
 async def attack_by_browser(session: Sandbox, known: dict[str, Any]) -> dict[str, str]:
     """Run the attacks as a process that a browser starts for a page; return what they report."""
-    from agentbay_local.browser.chromium import Chromium
-    from agentbay_local.browser.options import parse_options
-
     python = str(programs.find_interpreter().program)
     files = {
         "orphan.py": ORPHAN,

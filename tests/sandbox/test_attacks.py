@@ -9,11 +9,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.image_cache import ready_image
-from tests.ordinary_user import WAYS, directory_of, is_reachable, user_with_programs
+from tests.image_cache import readable_by_all, ready_image
+from tests.ordinary_user import WAYS, directory_of, user_with_programs
 
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.sandbox.cgroups.detection import detect
@@ -22,6 +22,9 @@ from agentbay_local.sandbox.inside import confinement
 from .attacks import ATTACKS
 from .floods import FLOODS
 from .run_file_attacks import ATTACKS as FILE_ATTACKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 NEEDS_SIGNALS = ("signal_to_the_service",)
 ROOT = Path(__file__).parents[2]
@@ -110,16 +113,25 @@ def test_attack_from_a_session_with_a_layer_is_blocked(uid: int, name: str) -> N
         assert outcome.startswith("blocked")
 
 
+@pytest.fixture(scope="session")
+def layers_for_all() -> Iterator[list[Path]]:
+    """Give the layers of the image with a browser where an ordinary user can read them."""
+    with readable_by_all(ready_image("browser_latest").layers) as layers:
+        yield layers
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("isolating")
 @pytest.mark.parametrize(
     "name", [*ATTACKS, *BY_THE_HARNESS, "conversation_of_the_service_and_the_browser"]
 )
-def test_attack_from_a_browser_is_blocked(uid: int, name: str) -> None:
+def test_attack_from_a_browser_is_blocked(
+    request: pytest.FixtureRequest, uid: int, name: str
+) -> None:
     """Chromium has no sandbox of its own: so much reaches a page that takes over its process."""
-    layers = ready_image("browser_latest").layers
-    if uid and not all(is_reachable(layer) for layer in layers):
-        pytest.skip("the image of this user cannot be read by another one")
+    layers: Sequence[Path] = ready_image("browser_latest").layers
+    if uid:
+        layers = request.getfixturevalue("layers_for_all")
     outcome = outcomes(Isolation.NAMESPACES, uid, "browser", *map(str, layers))[name]
 
     # The descriptors are those that the browser gives to the process of a page.
