@@ -143,15 +143,19 @@ class Caller:
     memory: list[str] = attrs.field(factory=list)
     _numbers: Any = attrs.field(factory=itertools.count)
 
-    async def __call__(self, name: str, **values: Any) -> Answer:
-        """Call a member."""
-        block = BetaToolUseBlock(
+    def block(self, name: str, values: dict[str, Any]) -> BetaToolUseBlock:
+        """Return what a model sends to call a member."""
+        return BetaToolUseBlock(
             type="tool_use",
             id=f"toolu_{next(self._numbers)}",
             name=name,
             toolset_name=self.toolset.toolset_name,
             input=values,
         )
+
+    async def __call__(self, name: str, **values: Any) -> Answer:
+        """Call a member."""
+        block = self.block(name, values)
         if inspect.iscoroutinefunction(self.toolset.tool_result):
             return Answer(await self.toolset.tool_result(block))
         return Answer(await asyncio.to_thread(self.toolset.tool_result, block))

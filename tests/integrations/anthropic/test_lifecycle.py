@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
+import sys
+from pathlib import Path
+from subprocess import PIPE
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 
     from agentbay_async import AsyncSession
     from agentbay_local import LocalService
+
+
+ROOT = Path(__file__).parents[3]
 
 
 def playwrights() -> list[str]:
@@ -136,6 +143,40 @@ async def test_an_error_of_the_framework_leaves_nothing(service: LocalService) -
         await run()
     assert await living(service) == before
     assert playwrights() == tools
+
+
+# Ctrl-C comes while the second member runs; the program waits in it.
+PROGRAM = """
+from agentbay_integrations.anthropic import *
+from tests.integrations.anthropic.script import Caller
+
+def confirm(context):
+    print(context.member, flush=True)
+    return True
+
+with {make}(confirm=confirm) as toolset:
+    for name, values in (("screenshot", {{}}), ("wait", {{"duration": 30}})):
+        toolset.tool_result(Caller(toolset).block(name, values))
+"""
+
+
+@pytest.mark.parametrize("family", ["computer", "browser"])
+async def test_ctrl_c_leaves_nothing(service: LocalService, family: str) -> None:
+    """A blocking program that is interrupted deletes its session."""
+    before = await living(service)
+    program = PROGRAM.format(make=TOOLSETS[family, "blocking"].__name__)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=ROOT, stdout=PIPE, stderr=PIPE
+    )
+    assert child.stdout is not None
+    assert await child.stdout.readline() == b"screenshot\n"
+    assert await child.stdout.readline() == b"wait\n"
+    assert len(await living(service)) == len(before) + 1
+    child.send_signal(signal.SIGINT)
+    _, errors = await child.communicate()
+    assert errors.decode().strip().endswith("KeyboardInterrupt")
+    assert "never" not in errors.decode()
+    assert await living(service) == before
 
 
 async def test_a_browser_that_was_killed_is_started_again(
