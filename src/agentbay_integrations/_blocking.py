@@ -92,7 +92,12 @@ class LoopThread:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the thread, and wait for its result; Ctrl-C cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._start())
+        try:
+            loop = self._start()
+        except BaseException:  # Ctrl-C; Python would warn that nothing awaited it
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return future.result()
         except BaseException:

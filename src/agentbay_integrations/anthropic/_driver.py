@@ -49,14 +49,13 @@ class BrowserDriver:
         from playwright.async_api import Error
 
         connected = await self._connect()
-        try:
-            with anyio.fail_after(_LIMIT + getattr(given, "duration", 0)):
+        with anyio.move_on_after(_LIMIT + getattr(given, "duration", 0)):
+            try:
                 return await MEMBERS[name](connected, given)
-        except TimeoutError:
-            raise ToolError(f"the page did not answer within {_LIMIT:.0f} seconds") from None
-        except Error as error:
-            # What follows is a log of Playwright's own steps.
-            raise ToolError(error.message.partition("\nCall log:")[0].strip()) from error
+            except Error as error:
+                # More lines are a log of Playwright's own steps.
+                raise ToolError(error.message.partition("\n")[0]) from error
+        raise ToolError(f"the page did not answer within {_LIMIT:.0f} seconds")
 
     async def state(self) -> BetaBrowserState:
         """Return the tabs, and what has changed since the last report."""

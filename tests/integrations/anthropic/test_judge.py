@@ -288,9 +288,10 @@ async def test_tabs_dialogs_and_downloads_are_reported(
             changes.extend((await call("list_tabs")).changes)
             return kind in [change["type"] for change in changes]
 
-        await click("Ask")
-        seen = (await call("get_page_text")).text
-        assert "Delete all?" in seen or "false" in seen
+        asked = (await click("Ask")).text
+        page = (await call("get_page_text")).text
+        assert 'A confirm dialog "Delete all?" was dismissed.' in asked + page
+        assert "false" in page
 
         await click("Open")
         await until(lambda: is_reported("tab_opened"))
