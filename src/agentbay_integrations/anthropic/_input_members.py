@@ -51,11 +51,11 @@ async def _point(tab: Tab, target: Any) -> tuple[float, float]:
             raise ToolError(f"{at} is not in the viewport, which is {width} by {height} pixels")
         return target.x, target.y
     element = await tab.documents.element(target.ref)
-    await element.scroll_into_view_if_needed()
-    box = await element.bounding_box()
-    if box is None:
-        raise ToolError(f"{target.ref} is not visible")
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    if await element.is_visible():
+        await element.scroll_into_view_if_needed()
+        if (box := await element.bounding_box()) is not None:
+            return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    raise ToolError(f"{target.ref} is not visible")
 
 
 @asynccontextmanager

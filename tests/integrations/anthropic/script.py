@@ -7,6 +7,7 @@ import base64
 import inspect
 import itertools
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -133,6 +134,18 @@ class Answer:
     def changes(self) -> list[dict[str, Any]]:
         """What has changed in the browser."""
         return list(self.state.get("state_changes", ()))
+
+
+def ref(answer: Answer, name: str) -> str:
+    """Return the reference of an element by its name."""
+    found = re.search(rf'^ *(?!label)\w+ "{name}" \[(ref_\d+_\d+)\]', answer.text, re.MULTILINE)
+    assert found is not None, answer.text
+    return found[1]
+
+
+def target(answer: Answer, name: str) -> dict[str, str]:
+    """Return an element by its name, as a target."""
+    return {"type": "ref", "ref": ref(answer, name)}
 
 
 @attrs.define

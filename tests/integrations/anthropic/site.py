@@ -43,9 +43,20 @@ NOISE = """<!doctype html><title>Noise</title>
 <a href=form.html download=got.txt>Save</a><p id=said></p>
 <script>console.log("hello console"); fetch("missing.json");</script>"""
 
+#: A page that asks before it is left, and that has a button which goes away.
+LEAVE = """<!doctype html><title>Leave</title>
+<button onclick="this.style.display = 'none'">Hide me</button>
+<script>addEventListener("beforeunload", (event) => event.preventDefault());</script>"""
+
 #: A page with an article, and with more text than a model should get.
 LONG = f"""<!doctype html><title>Long</title><nav>Menu of the site</nav>
 <article><h1>News</h1><p>{"long text " * 8_000}</p></article>
 <ul>{"".join(f"<li><a href='#{n}'>entry {n}</a></li>" for n in range(3_000))}</ul>"""
 
-SITE = {"pad.html": PAD, "form.html": FORM, "noise.html": NOISE, "long.html": LONG}
+SITE = {
+    "pad.html": PAD,
+    "form.html": FORM,
+    "noise.html": NOISE,
+    "long.html": LONG,
+    "leave.html": LEAVE,
+}

@@ -12,7 +12,7 @@ import httpx2
 from PIL import Image
 from tests.browser.conftest import ORIGIN, serve
 from tests.desktop.conftest import until
-from tests.integrations.anthropic.script import answers_of, runner, scripted
+from tests.integrations.anthropic.script import answers_of, ref, runner, scripted, target
 from tests.integrations.anthropic.site import SITE
 
 from agentbay import AgentBay
@@ -335,18 +335,6 @@ async def reads(call: Caller, name: str, pattern: str) -> bool:
 
     await until(has_line)
     return True
-
-
-def ref(answer: Answer, name: str) -> str:
-    """Return the reference of an element by its name."""
-    found = re.search(rf'^ *(?!label)\w+ "{name}" \[(ref_\d+_\d+)\]', answer.text, re.MULTILINE)
-    assert found is not None, answer.text
-    return found[1]
-
-
-def target(answer: Answer, name: str) -> dict[str, str]:
-    """Return an element by its name, as a target."""
-    return {"type": "ref", "ref": ref(answer, name)}
 
 
 def test_the_programs_of_the_page_run(run_program: Callable[..., str]) -> None:

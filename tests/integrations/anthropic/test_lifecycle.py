@@ -13,20 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from anthropic.tools import ToolsetConfigError, ToolsetContractError
-from anthropic.tools.browser import BetaLocalFilePolicy
+from anthropic.tools import ToolsetContractError
 from tests.browser.conftest import ORIGIN, serve
 from tests.desktop.conftest import until
 from tests.integrations.anthropic.conftest import TOOLSETS
 from tests.integrations.anthropic.script import Caller, runner, scripted
 from tests.integrations.anthropic.site import SITE
 
-from agentbay_async import AsyncAgentBay, CreateSessionParams
+from agentbay_async import AsyncAgentBay
 from agentbay_integrations.anthropic import (
     AgentBayBrowserToolset,
     AgentBayComputerToolset,
-    _driver,
-    _requirements,
 )
 
 if TYPE_CHECKING:
@@ -206,95 +203,3 @@ async def test_keys_are_released_after_a_cancel(web_session: AsyncSession) -> No
         with pytest.raises(asyncio.CancelledError):
             await holding
         assert await has("up Shift")
-
-
-async def test_a_page_that_does_not_answer_is_an_error(
-    web_session: AsyncSession, open_toolset: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The toolset can be used on."""
-    monkeypatch.setattr(_driver, "_LIMIT", 1.0)
-    configs = {"javascript_exec": {"enabled": True}}
-    async with open_toolset("browser", web_session.session_id, configs=configs) as call:
-        answer = await call("javascript_exec", text="new Promise(() => {})")
-        assert answer.failed
-        assert answer.text == "the page did not answer within 1 seconds"
-        assert (await call("javascript_exec", text="6 * 7")).text == "42"
-
-
-async def test_texts_are_bounded(web_session: AsyncSession, open_toolset: Open) -> None:
-    """The model is told that there is more, and how to see it."""
-    await serve(web_session, SITE)
-    async with open_toolset("browser", web_session.session_id) as call:
-        await call("navigate", url=f"{ORIGIN}/long.html")
-        text = (await call("get_page_text")).text
-        assert len(text) == 50_000
-        assert text.startswith("News")
-        assert text.endswith("the rest is left out]")
-        tree = (await call("read_page", filter="all")).text
-        assert len(tree) <= 50_000
-        assert "with a smaller depth]" in tree
-        assert len((await call("find", query="entry")).text.splitlines()) == 20
-
-
-async def test_mistakes_of_the_model_are_told(
-    web_session: AsyncSession, open_toolset: Open
-) -> None:
-    """Each says what to do instead."""
-    await serve(web_session, SITE)
-    async with open_toolset("browser", web_session.session_id) as call:
-        await call("navigate", url=f"{ORIGIN}/form.html")
-        await call("read_page")
-        far = {"type": "coordinate", "x": 5000, "y": 5}
-        corner = {"type": "coordinate", "x": 5, "y": 5}
-        for problem, name, values in (
-            ("not in the viewport", "left_click", {"target": far}),
-            ("region must be", "zoom", {"region": [0, 0, 5000, 10]}),
-            ("not a reference", "scroll_to", {"target": {"type": "ref", "ref": "e7"}}),
-            ("read_page or find again", "read_page", {"ref": "ref_99_1"}),
-            ("read_page or find again", "read_page", {"ref": "ref_2_999"}),
-            (
-                "from 1 to 10",
-                "scroll",
-                {"target": corner, "scroll_direction": "up", "scroll_amount": 0},
-            ),
-            ("from 0 to 30", "wait", {"duration": 31}),
-            ("from 1 to 100", "key", {"text": "a", "repeat": 0}),
-            ("must name a key", "key", {"text": ""}),
-            ("Unknown key", "key", {"text": "qwertz"}),
-            ("ERR_CONNECTION_REFUSED", "navigate", {"url": "http://127.0.0.1:8001/"}),
-        ):
-            answer = await call(name, **values)
-            assert answer.failed, name
-            assert problem in answer.text
-        await call("navigate", url=f"{ORIGIN}/form.html")
-        stale = await call("scroll_to", target={"type": "ref", "ref": "ref_2_1"})
-        assert "read_page or find again" in stale.text
-        [tab] = (await call("list_tabs")).state["tabs"]
-        await call("close_tab", tab_id=tab["tab_id"])
-        assert "use new_tab" in (await call("screenshot")).text
-        assert not (await call("new_tab")).failed
-
-
-@pytest.mark.parametrize("make", TOOLSETS.values())
-def test_a_missing_package_is_named_with_its_extra(
-    make: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before a session is made."""
-    monkeypatch.setattr(_requirements, "find_spec", lambda _: None)
-    with pytest.raises(ImportError, match=r"pip install 'agentbay-async\[anthropic\]'"):
-        make(confirm=lambda _: True)
-
-
-def test_a_file_policy_for_files_of_this_machine_is_refused() -> None:
-    """It would look for them here."""
-    with pytest.raises(ToolsetConfigError, match="SessionFilePolicy"):
-        AgentBayBrowserToolset(file_policy=BetaLocalFilePolicy(upload_roots=["/tmp"]))
-
-
-async def test_a_session_without_a_browser_is_told(service: LocalService) -> None:
-    """The error is that of the session."""
-    params = CreateSessionParams(image_id="code_latest")
-    async with AgentBayBrowserToolset(params=params) as toolset:
-        answer = await Caller(toolset)("screenshot")
-        assert answer.failed
-        assert "browser" in answer.text
