@@ -12,7 +12,7 @@ import ipaddress
 import socket
 from pathlib import Path
 
-__all__ = ["is_loopback", "names_are_found", "names_stay_here"]
+__all__ = ["as_seen_here", "is_loopback", "names_are_found", "names_stay_here"]
 
 _WITHIN = 2.0
 _PROBE = "agentbay.localhost"
@@ -75,3 +75,13 @@ def _read(path: str) -> str:
         return Path(path).read_text("utf-8", "replace")
     except OSError:
         return ""
+
+
+def as_seen_here(endpoint: str) -> str:
+    """Return a URL with the address of the loopback, if its server listens on all addresses.
+
+    Example:
+        >>> as_seen_here("http://0.0.0.0:80"), as_seen_here("http://[::]:80")
+        ('http://127.0.0.1:80', 'http://[::1]:80')
+    """
+    return endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 __all__ = ["RECIPE", "explain", "report"]
 
-#: Starts the service in a container of Docker or Podman, for clients of the machine around it.
-RECIPE = """\
-docker run --rm --name agentbay -p 127.0.0.1:8080:8080 -v agentbay:/data \\
-  --security-opt seccomp=unconfined --security-opt apparmor=unconfined \\
-  --security-opt systempaths=unconfined -e AGENTBAY_API_KEY=local-key \\
-  python:3.13-slim sh -c 'pip install --quiet "agentbay-async[local]" &&
-    exec agentbay local --host 0.0.0.0 --port 8080 --home /data'"""
+#: Starts the service in a container of Docker, for clients of the machine around it. One line with
+#: double quotes alone is the same for cmd, PowerShell and sh. The service runs as an ordinary user:
+#: as root, it would have to mount directories, which the root of a container may not.
+RECIPE = (
+    "docker run --rm --name agentbay -p 127.0.0.1:8080:8080 -v agentbay:/data"
+    " --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+    " --security-opt systempaths=unconfined -e AGENTBAY_API_KEY python:3.13-slim"
+    ' sh -c "pip install -q agentbay-async[local] && chown 1000:1000 /data &&'
+    " HOME=/data exec setpriv --reuid 1000 --regid 1000 --clear-groups"
+    ' agentbay local --host 0.0.0.0 --port 8080 --home /data"'
+)
 
 _WEAKENS = (
     "This takes from the container its filter of system calls, its AppArmor profile and the masks",
     "over /proc and /sys, which the sandboxes inside need; use a container for nothing else, and",
-    "in a virtual machine, as Docker Desktop has. The port is open to this machine only.",
+    "in a virtual machine, as Docker Desktop has. The port is open to this machine only: everybody",
+    "here who knows the key may use the service.",
 )
 
 
@@ -43,12 +48,11 @@ def report(platform: str) -> list[str]:
         f"local service: not available. {explain('The local service', platform)}.",
         "cloud client: available. Everything else of this library works here.",
         "",
-        "A local service in a container:",
+        "A local service in a container: choose a key, set AGENTBAY_API_KEY to it, and run",
         "",
-        *RECIPE.splitlines(),
+        RECIPE,
         "",
-        "Clients use it with AGENTBAY_ENDPOINT=http://127.0.0.1:8080 and "
-        "AGENTBAY_API_KEY=local-key.",
+        "Clients use it with that key, and with AGENTBAY_ENDPOINT=http://127.0.0.1:8080.",
         "",
         *_WEAKENS,
     ]

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import attrs
 
+from agentbay_local.loopback import as_seen_here
+
 if TYPE_CHECKING:
     from agentbay_local.state import ServiceState
 
@@ -72,16 +74,21 @@ class SessionAccess:
 def session_access(state: ServiceState, session_id: str) -> SessionAccess:
     """Return the URLs and the token of a session."""
     return SessionAccess(
-        link_url=f"{state.endpoint}/link/{session_id}",
-        ws_url=f"{state.endpoint.replace('http', 'ws', 1)}/ws/{session_id}",
+        link_url=f"{_base(state)}/link/{session_id}",
+        ws_url=f"{_base(state).replace('http', 'ws', 1)}/ws/{session_id}",
         token=state.signer.seal("access", {"session": session_id}),
     )
+
+
+def _base(state: ServiceState) -> str:
+    """Return the URL of the service; not every system connects to "all addresses"."""
+    return as_seen_here(state.endpoint)
 
 
 def port_url(state: ServiceState, session_id: str, port: int) -> str:
     """Return the URL of a port, without a slash at its end."""
     token = state.signer.seal("port", {"session": session_id, "port": port})
-    return f"{state.endpoint}{PORT_PREFIX}{token}"
+    return f"{_base(state)}{PORT_PREFIX}{token}"
 
 
 def devtools_url(state: ServiceState, session_id: str) -> str:
@@ -90,7 +97,7 @@ def devtools_url(state: ServiceState, session_id: str) -> str:
     It leads to the browser that runs when it is used.
     """
     token = state.signer.seal("devtools", {"session": session_id})
-    return f"{state.endpoint}{PORT_PREFIX}{token}"
+    return f"{_base(state)}{PORT_PREFIX}{token}"
 
 
 def devtools_host_url(state: ServiceState, session_id: str) -> str:
@@ -182,4 +189,4 @@ def file_url(state: ServiceState, method: str, context_id: str, path: str) -> tu
     expires = int(state.clock.time() + state.instruments.quotas.url_seconds)
     grant = {"method": method, "context": context_id, "path": path, "expires": expires}
     name = quote(path.rpartition("/")[2], errors="surrogateescape")
-    return f"{state.endpoint}{FILE_PREFIX}{state.signer.seal('file', grant)}/{name}", expires
+    return f"{_base(state)}{FILE_PREFIX}{state.signer.seal('file', grant)}/{name}", expires

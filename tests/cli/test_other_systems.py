@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agentbay_local import LocalService
+from agentbay_local.api_key import KEY_VARIABLE
+from agentbay_local.cli import make_parser
 from agentbay_local.other_systems import RECIPE
+from agentbay_local.sandbox.probe import REMEDIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +170,7 @@ def test_doctor_prints_a_container(run):
     done = run(_command("doctor"))
 
     assert (done.returncode, done.stderr) == (1, "")
-    assert "docker run --rm --name agentbay -p 127.0.0.1:8080:8080" in done.stdout
+    assert f"\n{RECIPE}\n" in done.stdout
     assert "AGENTBAY_ENDPOINT=http://127.0.0.1:8080" in done.stdout
     assert "This takes from the container its filter of system calls" in done.stdout
 
@@ -186,6 +191,41 @@ def test_terminals_on_windows_say_what_they_need(run, command: str):
 
     assert done.returncode == 2
     assert "needs termios, which Windows lacks; use WSL 2" in done.stderr
+
+
+def test_the_container_starts_what_this_version_understands():
+    """Its options, port, directory, key and extra; the shell of the container reads it as we do."""
+    docker = shlex.split(RECIPE)
+    inner = docker[-1]
+    install, own, start = (shlex.split(part) for part in inner.split("&&"))
+    assert docker[-3:-1] == ["sh", "-c"]
+    arguments = start[start.index("agentbay") + 1 :]
+    assert arguments.pop(0) == "local"
+    options = make_parser("run").parse_args(arguments)
+
+    given = {name: docker[docker.index(name) + 1] for name in ("-p", "-v", "-e")}
+    assert given["-e"] == KEY_VARIABLE
+    assert given["-p"] == f"127.0.0.1:{options.port}:{options.port}"
+    volume = given["-v"].partition(":")[2]
+    assert str(options.home) == volume == own[-1]
+    assert options.host == "0.0.0.0"
+    distribution, _, extra = install[-1].rstrip("]").partition("[")
+    described = metadata.metadata("agentbay-async")
+    assert distribution == described["Name"]
+    assert extra in described.get_all("Provides-Extra")
+
+
+def test_the_container_gives_what_the_probe_asks_for():
+    """A remedy for containers that is not in the command would be told after it has failed."""
+    asked = {word for _, text in REMEDIES for word in re.findall(r"\w+=unconfined", text)}
+    assert asked
+    assert asked <= set(shlex.split(RECIPE))
+
+
+def test_the_command_is_the_same_for_each_shell():
+    """One line, without single quotes, which cmd does not know, and what double quotes replace."""
+    assert not set(RECIPE) & set("\n'\\$`!%^")
+    assert RECIPE.count('"') == 2
 
 
 def test_the_page_on_the_local_service_has_that_container():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agentbay_local.api_key import KEY_VARIABLE
+from agentbay_local.loopback import as_seen_here
 from agentbay_local.tls.trust import TRUST_VARIABLES
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def client_variables(
         >>> found["AGENTBAY_ENDPOINT"], found["no_proxy"]
         ('http://127.0.0.1:80', 'example.com,127.0.0.1')
     """
-    endpoint = _as_seen_here(endpoint)
+    endpoint = as_seen_here(endpoint)
     found: dict[str, str | None] = {
         # Without a scheme, every client speaks HTTPS; some know no other form.
         "AGENTBAY_ENDPOINT": endpoint.removeprefix("https://"),
@@ -55,16 +56,6 @@ def client_variables(
         hosts = [one for one in environ.get(name, "").split(",") if one]
         found[name] = ",".join(hosts if host in hosts else [*hosts, host])
     return found
-
-
-def _as_seen_here(endpoint: str) -> str:
-    """Return a URL with the address of the loopback, if its server listens on all addresses.
-
-    Example:
-        >>> _as_seen_here("http://0.0.0.0:80"), _as_seen_here("http://[::]:80")
-        ('http://127.0.0.1:80', 'http://[::1]:80')
-    """
-    return endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def run_program(program: Sequence[str], variables: Mapping[str, str | None]) -> int:
