@@ -86,7 +86,7 @@ def run(
     endpoint: Endpoint = None,
     as_json: Json = False,
 ) -> int:
-    """Run the commands of a file in sessions, which are deleted in the end.
+    """Run the commands of a file in sessions, which are deleted at the end.
 
     Output comes when a command has ended. The exit code is 1 if a command failed.
     """

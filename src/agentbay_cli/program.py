@@ -1,7 +1,7 @@
 """A program in a session, with its output here as it comes.
 
 Its two streams stay one if both go to the same place here: that keeps their order. With ``--json``,
-both are collected, and printed in the end.
+both are collected, and printed at the end.
 """
 
 from __future__ import annotations

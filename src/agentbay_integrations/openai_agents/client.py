@@ -85,7 +85,7 @@ class AgentBaySandboxClient(BaseSandboxClient[AgentBaySandboxClientOptions | Non
             snapshot: Where its workspace is kept; :class:`ContextSnapshotClient` shows how to keep
                 it in a context.
             manifest: The files of its workspace.
-            options: Its ports, and what becomes of the session in the end.
+            options: Its ports, and what becomes of the session at the end.
 
         Raises:
             TypeError: `options` is of another client.

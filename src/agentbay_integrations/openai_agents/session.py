@@ -522,7 +522,7 @@ class AgentBaySandboxSession(BaseSandboxSession):
 
     @asynccontextmanager
     async def _archive(self) -> AsyncIterator[str]:
-        """Yield a path in the session for an archive, and remove what is there in the end."""
+        """Yield a path in the session for an archive, and remove what is there at the end."""
         session = await self.session()
         path = f"/tmp/agentbay-{uuid.uuid4().hex}.tar"  # noqa: S108  # in the session
         try:

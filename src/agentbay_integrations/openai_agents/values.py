@@ -21,7 +21,7 @@ class AgentBaySandboxClientOptions(BaseSandboxClientOptions):
 
     Attributes:
         exposed_ports: Ports that have a URL, from 30100 to 30199.
-        pause_on_exit: Pause the session in the end instead of deleting it. Its state, such as
+        pause_on_exit: Pause the session at the end instead of deleting it. Its state, such as
             ``RunState`` keeps it, resumes it.
     """
 
