@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentbay_async import AsyncAgentBay, CreateSessionParams
+from agentbay_local import Image, LocalService
+
 if TYPE_CHECKING:
     from tests.local.conftest import Api
 
@@ -23,6 +26,16 @@ async def test_an_unknown_image_is_an_error_with_the_known_ones(
     assert (status, body["Code"]) == (400, "InvalidParameter")
     assert "linux_latest and code_latest" in body["Message"]
     assert "agentbay image build NAME --apt PACKAGE" in body["Message"]
+
+
+async def test_the_error_for_an_unknown_image_lists_those_of_the_service() -> None:
+    """All of them, as a sentence does."""
+    async with (
+        LocalService(images=[Image("own")]) as service,
+        AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
+    ):
+        result = await bay.create(CreateSessionParams(image_id="other"))
+    assert "which has linux_latest, code_latest and own:" in str(result.error)
 
 
 @pytest.mark.parametrize(

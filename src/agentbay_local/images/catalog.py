@@ -162,7 +162,8 @@ class Images:
             )
         made = self._store.names() if self._store else []
         more = sorted({*self._given, *made} - {*PLAIN})
-        ready = " and ".join((*PLAIN, *more))
+        *others, last = (*PLAIN, *more)
+        ready = f"{', '.join(others)} and {last}"
         return invalid(
             "ImageId",
             f"{name!r:.100} is not offered by the local service, which has {ready}: use one of "
