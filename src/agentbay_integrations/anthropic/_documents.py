@@ -6,17 +6,29 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from anthropic.tools import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.async_api import ElementHandle, Frame, JSHandle, Page
+    from playwright.async_api import ElementHandle, FloatRect, Frame, JSHandle, Page
 
 __all__ = ["Documents"]
 
 _SCRIPT = Path(__file__).with_name("elements.js").read_text(encoding="utf-8")
 _REFERENCE = re.compile(r"ref_(\d+)_(\d+)")
+# As little as possible, or, if it moves at all, to the middle: something may stick to the edges.
+_SCROLL = """(element) => {
+  const at = () => { const box = element.getBoundingClientRect(); return `${box.x},${box.y}`; };
+  const before = at();
+  const how = (place) => ({ block: place, inline: place, behavior: "instant" });
+  element.scrollIntoView(how("nearest"));
+  if (at() !== before) element.scrollIntoView(how("center"));
+}"""
+# Seconds between looks at an element that moves with the frames around it, and looks at most.
+_LOOK_SECONDS = 0.05
+_MOST_LOOKS = 10
 # Frames in frames: advertisements nest them without end.
 _MOST_FRAMES = 30
 
@@ -88,6 +100,28 @@ class Documents:
             raise _stale(reference)
         return element
 
+    async def center(self, reference: str) -> tuple[float, float]:
+        """Scroll an element into view, with the frames around it, and return its center.
+
+        Playwright waits until it does not move, for which a frame of another site that is out of
+        view gives no sign.
+
+        Raises:
+            ToolError: The page does not show it, or does not have it any more.
+        """
+        element = await self.element(reference)
+        frame, around = self.locate(reference)[0], [element]
+        while frame.parent_frame is not None:
+            around.append(await frame.frame_element())
+            frame = frame.parent_frame
+        if await element.is_visible():
+            for one in reversed(around):
+                await one.evaluate(_SCROLL)
+            box = await (_settled(element) if len(around) > 1 else element.bounding_box())
+            if box is not None:
+                return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        raise ToolError(f"{reference} is not visible")
+
     async def form(self, reference: str) -> dict[str, Any]:
         """Return the tag, the type and the options of a form's element."""
         element = await self.element(reference)
@@ -122,6 +156,17 @@ async def _reference(registry: JSHandle, frame: Frame) -> str:
     """Return the reference of the element that shows a frame, in the document around it."""
     element = await frame.frame_element()
     return str(await registry.evaluate("(document, it) => document.refOf(it)", element))
+
+
+async def _settled(element: ElementHandle) -> FloatRect | None:
+    """Return the box of an element when it stays: sites are scrolled one after another."""
+    box = await element.bounding_box()
+    for _ in range(_MOST_LOOKS):
+        await anyio.sleep(_LOOK_SECONDS)
+        before, box = box, await element.bounding_box()
+        if box == before:
+            break
+    return box
 
 
 async def _lives(registry: JSHandle) -> bool:

@@ -50,12 +50,7 @@ async def _point(tab: Tab, target: Any) -> tuple[float, float]:
             at = f"({target.x}, {target.y})"
             raise ToolError(f"{at} is not in the viewport, which is {width} by {height} pixels")
         return target.x, target.y
-    element = await tab.documents.element(target.ref)
-    if await element.is_visible():
-        await element.scroll_into_view_if_needed()
-        if (box := await element.bounding_box()) is not None:
-            return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    raise ToolError(f"{target.ref} is not visible")
+    return await tab.documents.center(target.ref)
 
 
 @asynccontextmanager
@@ -140,8 +135,7 @@ async def _scroll(connected: ConnectedBrowser, given: Any) -> None:
 
 
 async def _scroll_to(connected: ConnectedBrowser, given: Any) -> None:
-    element = await connected.tab(given.tab_id).documents.element(given.target.ref)
-    await element.scroll_into_view_if_needed()
+    await connected.tab(given.tab_id).documents.center(given.target.ref)
 
 
 async def _type(connected: ConnectedBrowser, given: Any) -> None:

@@ -138,6 +138,7 @@ async def _form_input(connected: ConnectedBrowser, given: Any) -> None:
     if form["type"] in ("checkbox", "radio"):
         if not isinstance(given.value, bool):
             raise ToolError(f"value must be true or false for a {form['type']}")
+        await documents.center(given.target.ref)  # it is clicked
         await element.set_checked(given.value)
     elif form["tag"] == "select":
         await _choose(element, form["options"], _as_text(given.value))

@@ -48,6 +48,14 @@ LEAVE = """<!doctype html><title>Leave</title>
 <button onclick="this.style.display = 'none'">Hide me</button>
 <script>addEventListener("beforeunload", (event) => event.preventDefault());</script>"""
 
+#: A page that shows another site far below: the same machine by another name.
+OUTER = """<!doctype html><title>Outer</title><div style="height: 2000px">top</div>
+<iframe title=Far src="http://localhost:8000/inner.html" style="margin-left: 100px"></iframe>
+<div style="height: 2000px"></div>"""
+INNER = """<!doctype html><div style="height: 800px">in</div>
+<button onclick="this.textContent = 'Done'">Deep</button>
+<input aria-label=Field><input type=checkbox aria-label=Agree>"""
+
 #: A page with an article, and with more text than a model should get.
 LONG = f"""<!doctype html><title>Long</title><nav>Menu of the site</nav>
 <article><h1>News</h1><p>{"long text " * 8_000}</p></article>
@@ -59,4 +67,6 @@ SITE = {
     "noise.html": NOISE,
     "long.html": LONG,
     "leave.html": LEAVE,
+    "outer.html": OUTER,
+    "inner.html": INNER,
 }

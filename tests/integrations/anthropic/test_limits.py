@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,25 @@ async def test_a_reference_does_not_outlive_its_page(
         new = target(await call("read_page"), "Hide me")
         assert new != old
         assert not (await call("left_click", target=new)).failed
+
+
+async def test_elements_in_the_frame_of_another_site_are_reached(
+    web_session: AsyncSession, open_toolset: Open
+) -> None:
+    """The frame is out of view, and its elements are out of view in it."""
+    await serve(web_session, SITE)
+    async with open_toolset("browser", web_session.session_id) as call:
+        await call("navigate", url=f"{ORIGIN}/outer.html")
+        tree = await call("read_page", filter="all")
+        for name in ("Field", "Agree"):
+            value = "text" if name == "Field" else True
+            filled = await call("form_input", target=target(tree, name), value=value)
+            assert not filled.failed, filled.text
+        assert not (await call("left_click", target=target(tree, "Deep"))).failed
+        seen = (await call("read_page")).text
+        assert re.search(r'^  button "Done"', seen, re.MULTILINE)
+        assert re.search(r'^  textbox "Field" .* value="text"$', seen, re.MULTILINE)
+        assert re.search(r'^  checkbox "Agree" \[\w+\] checked$', seen, re.MULTILINE)
 
 
 async def test_the_number_of_tabs_is_limited(
