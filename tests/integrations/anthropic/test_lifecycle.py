@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[3]
 
 def playwrights() -> list[str]:
     """Return the processes of Playwright that this process has started."""
-    mine = ["ps", "-o", "args=", "--ppid", str(os.getpid())]
+    mine = ["ps", "-ww", "-o", "args=", "--ppid", str(os.getpid())]
     found = subprocess.run(mine, capture_output=True, text=True).stdout.splitlines()
     return [line for line in found if "playwright" in line]
 
