@@ -59,7 +59,8 @@ AllowHosts = Annotated[
     ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object at the end, with output and exit code.")
+    bool,
+    typer.Option("--json", help="Print one JSON object at the end, with output and exit code."),
 ]
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[-- PROGRAM...]", help="A program, and arguments.")

@@ -4,6 +4,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from http import HTTPStatus
 from time import sleep
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,7 +57,7 @@ def logs(
         session, ask = find_session(bay, session_id), control_of(endpoint)
         if ask is None:
             raise options.usage_error(_no_calls(session))
-        for call in _calls(ask, session_id, follow=follow):
+        for call in _calls(ask, session, follow=follow):
             _print_call(call, as_json=as_json)
     return 0
 
@@ -67,10 +68,18 @@ def _print_call(call: dict[str, Any], *, as_json: bool) -> None:
     print_row(_COLUMNS, row, as_json=as_json)
 
 
-def _calls(ask: Any, session_id: str, *, follow: bool) -> Iterator[dict[str, Any]]:
+def _calls(ask: Any, session: "Session", *, follow: bool) -> Iterator[dict[str, Any]]:
+    from urllib.error import HTTPError
+
     after = 0
     while True:
-        found = ask("calls", session=session_id, after=after)
+        try:
+            found = ask("calls", session=session.session_id, after=after)
+        except HTTPError as error:
+            # Another service at an address of this machine, such as a tunnel to the cloud.
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
+            raise options.usage_error(_no_calls(session)) from None
         yield from found["calls"]
         if not follow:
             return

@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import threading
+from email.message import Message
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -118,6 +120,25 @@ def test_a_service_without_calls_and_terminals_names_the_cure(
     done = agentbay("logs", session.session_id)
     assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
     assert "that agentbay exec -d started, add --process ID" in done.err
+
+
+@pytest.mark.parametrize(("status", "told"), [(404, "add --process ID"), (500, "HTTP Error 500")])
+def test_another_service_on_this_machine_is_told_like_the_cloud(
+    agentbay: Run,
+    session: Session,
+    user: LocalService,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    told: str,
+) -> None:
+    """A tunnel to the cloud, for example; another failure is not taken for that."""
+
+    def ask(name: str, **_query: object) -> None:
+        raise HTTPError(f"{user.endpoint}/_control/{name}", status, "no", Message(), None)
+
+    monkeypatch.setattr(logs, "control_of", lambda _endpoint: ask)
+    done = agentbay("logs", session.session_id)
+    assert (done.code, done.out, told in done.err) == (2, "", True)
 
 
 def test_only_services_of_this_machine_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
