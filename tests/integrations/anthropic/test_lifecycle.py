@@ -163,6 +163,11 @@ async def test_ctrl_c_leaves_nothing(service: LocalService, family: str, member:
     assert child.stdout is not None
     while await child.stdout.readline() != f"{member}\n".encode():
         assert child.returncode is None
+
+    async def is_made() -> bool:
+        return await living(service) != before
+
+    await until(is_made)
     child.send_signal(signal.SIGINT)
     _, errors = await child.communicate()
     assert errors.decode().strip().endswith("KeyboardInterrupt")
