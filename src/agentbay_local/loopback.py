@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from functools import lru_cache
 from pathlib import Path
 
 __all__ = ["as_seen_here", "is_loopback", "names_are_found", "names_stay_here"]
@@ -77,8 +78,12 @@ def _read(path: str) -> str:
         return ""
 
 
+# Each session that is created has such a URL, of the same few endpoints.
+@lru_cache(maxsize=16)
 def as_seen_here(endpoint: str) -> str:
     """Return a URL with the address of the loopback, if its server listens on all addresses.
+
+    Not every system connects to "all addresses".
 
     Example:
         >>> as_seen_here("http://0.0.0.0:80"), as_seen_here("http://[::]:80")

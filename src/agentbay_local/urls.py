@@ -73,22 +73,18 @@ class SessionAccess:
 
 def session_access(state: ServiceState, session_id: str) -> SessionAccess:
     """Return the URLs and the token of a session."""
+    base = as_seen_here(state.endpoint)
     return SessionAccess(
-        link_url=f"{_base(state)}/link/{session_id}",
-        ws_url=f"{_base(state).replace('http', 'ws', 1)}/ws/{session_id}",
+        link_url=f"{base}/link/{session_id}",
+        ws_url=f"{base.replace('http', 'ws', 1)}/ws/{session_id}",
         token=state.signer.seal("access", {"session": session_id}),
     )
-
-
-def _base(state: ServiceState) -> str:
-    """Return the URL of the service; not every system connects to "all addresses"."""
-    return as_seen_here(state.endpoint)
 
 
 def port_url(state: ServiceState, session_id: str, port: int) -> str:
     """Return the URL of a port, without a slash at its end."""
     token = state.signer.seal("port", {"session": session_id, "port": port})
-    return f"{_base(state)}{PORT_PREFIX}{token}"
+    return f"{as_seen_here(state.endpoint)}{PORT_PREFIX}{token}"
 
 
 def devtools_url(state: ServiceState, session_id: str) -> str:
@@ -97,7 +93,7 @@ def devtools_url(state: ServiceState, session_id: str) -> str:
     It leads to the browser that runs when it is used.
     """
     token = state.signer.seal("devtools", {"session": session_id})
-    return f"{_base(state)}{PORT_PREFIX}{token}"
+    return f"{as_seen_here(state.endpoint)}{PORT_PREFIX}{token}"
 
 
 def devtools_host_url(state: ServiceState, session_id: str) -> str:
@@ -189,4 +185,5 @@ def file_url(state: ServiceState, method: str, context_id: str, path: str) -> tu
     expires = int(state.clock.time() + state.instruments.quotas.url_seconds)
     grant = {"method": method, "context": context_id, "path": path, "expires": expires}
     name = quote(path.rpartition("/")[2], errors="surrogateescape")
-    return f"{_base(state)}{FILE_PREFIX}{state.signer.seal('file', grant)}/{name}", expires
+    token = state.signer.seal("file", grant)
+    return f"{as_seen_here(state.endpoint)}{FILE_PREFIX}{token}/{name}", expires
