@@ -151,7 +151,8 @@ async def _run_all(
             [LocalService(name, one, code=code) for name, one in services.items()]
             for code in (False, True)
         )
-        for one in (bubblewrap, *processes, *locals_, *coders):
+        starters: list[Starter] = [bubblewrap, *processes, *locals_, *coders]
+        for one in starters:
             closing.push_async_callback(one.close)
             await one.start()  # the first start of a service makes what all share
         few = max(1, options.runs // 5)
