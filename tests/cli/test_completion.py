@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import shutil
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.terminal_user import Person
+
+from agentbay_cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,3 +96,30 @@ def test_a_shell_completes_what_stands_in_the_help(
     session_id = bay.create().session.session_id
     assert complete(f"agentbay rm {session_id[:4]}") == f"agentbay rm {session_id} "
     assert complete("agentbay nonsense") == "agentbay nonsense"
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("agentbay local sto", "stop"),
+        ("agentbay local --rea", "--ready"),
+        ("agentbay local start --rea", "--ready"),
+        ("agentbay image remo", "remove"),
+        ("agentbay image build --fr", "--from"),
+        ("agentbay doctor --clo", "--cloud"),
+        ("agentbay migrate --js", "--json"),
+        ("agentbay reap --old", "--older-than"),
+        ("agentbay verify --js", "--json"),
+        ("agentbay verify --older", ""),
+    ],
+)
+def test_a_basic_command_offers_its_commands_and_options(
+    line: str, offered: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a shell asks for them; the application itself knows only the names of these commands."""
+    monkeypatch.setenv("_AGENTBAY_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    with contextlib.suppress(SystemExit):
+        main([])
+    assert capsys.readouterr().out.strip() == offered
