@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentbay_cli.main import main
 from agentbay_local import LocalService
 from agentbay_local.api_key import KEY_VARIABLE
 from agentbay_local.cli import make_parser
@@ -233,3 +234,14 @@ def test_the_page_on_the_local_service_has_that_container():
     page = (ROOT / "docs" / "local-service.md").read_text("utf-8")
 
     assert RECIPE in page
+
+
+@pytest.mark.parametrize(("command", "code"), [("doctor", 1), ("local", 2), ("image", 2)])
+def test_a_command_that_needs_linux_tells_its_system(
+    command: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`doctor` is a report, on standard output; for the others it is an error."""
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert main([command]) == code
+    written = capsys.readouterr()
+    assert "Linux" in (written.out if command == "doctor" else written.err)
