@@ -116,8 +116,8 @@ def control_of(endpoint: str | None) -> Callable[..., Any] | None:
 
     def ask(name: str, **query: object) -> Any:
         address = f"{url}/_control/{name}?{urlencode(query)}"
-        # The URL is that of a service on this machine, as was checked above, so not of a file.
-        request = Request(address, headers={"Authorization": f"Bearer {key}"})  # noqa: S310
+        headers = {"Authorization": f"Bearer {key}"}
+        request = Request(address, headers=headers)  # noqa: S310  # has a loopback host, see above
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
         with opener.open(request, timeout=_ANSWER_WITHIN) as answer:
             return json.load(answer)

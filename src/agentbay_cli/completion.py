@@ -27,8 +27,9 @@ class _Candidate:
 class BasicCommand(typer.core.TyperCommand):
     """A basic command in the application."""
 
-    # The types are of a copy of click that typer keeps private.
-    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[_Candidate]:  # type: ignore[override]
+    def shell_complete(  # type: ignore[override]  # typer's own types of it are private
+        self, ctx: typer.Context, incomplete: str
+    ) -> list[_Candidate]:
         """Return the words that may follow."""
         # A shell shows no errors, and not every system has the modules of all commands.
         with contextlib.suppress(Exception):

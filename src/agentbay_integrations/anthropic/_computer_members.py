@@ -83,8 +83,7 @@ def _with_keys(text: str | None, calls: list[Call]) -> Member:
     if keys:
         yield "press_keys", (keys, True)
     try:
-        # Not "yield from": answers are sent in, and an iterator of a list has no send().
-        for call in calls:  # noqa: UP028
+        for call in calls:  # noqa: UP028  # answers are sent in; the iterator of a list takes none
             yield call
     finally:
         if keys:

@@ -59,7 +59,8 @@ async def _held(page: Page, keys: list[str]) -> AsyncIterator[None]:
     pressed: list[str] = []
     try:
         for key in keys:
-            pressed.append(key)  # first, because a cancel does not stop a key on its way
+            # Before the call: after a cancel the browser may press the key all the same.
+            pressed.append(key)
             await page.keyboard.down(key)
         yield
     finally:
