@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 nox.needs_version = ">=2024.10.9"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.stop_on_first_error = True
+# Tests start hundreds of interpreters: with it set, each would compile the packages anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")

@@ -83,6 +83,7 @@ def complete(
     os.close(screen)
 
 
+@pytest.mark.slow
 def test_a_shell_completes_what_stands_in_the_help(
     complete: Callable[[str], str], bay: AgentBay
 ) -> None:

@@ -78,9 +78,8 @@ def test_snippet_runs(code: str, service: LocalService, tmp_path: Path):
     run_program(code, service, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "style", ["async", pytest.param("blocking", marks=pytest.mark.slow)], ids=["async", "blocking"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("style", ["async", "blocking"])
 @pytest.mark.parametrize("code", snippets(BOTH))
 def test_snippet_runs_in_both_styles(
     code: str, style: str, service: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

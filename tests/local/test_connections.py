@@ -228,6 +228,7 @@ async def test_excess_connections_get_an_answer(
         await own_api.until(has_room)
 
 
+@pytest.mark.slow
 async def test_a_connection_without_a_credential_ends_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -262,6 +263,7 @@ async def test_an_endless_head_is_refused(own_api: Api) -> None:
     assert (status, "32768 bytes" in body) == (431, True)
 
 
+@pytest.mark.slow
 async def test_forms_of_strangers_end_with_their_connections(
     own_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

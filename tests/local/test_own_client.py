@@ -157,6 +157,7 @@ async def test_a_missing_language_is_an_error(session: AsyncSession) -> None:
         [event async for event in session.code.stream("1", "java")]
 
 
+@pytest.mark.slow
 async def test_a_watch_survives_a_broken_connection(
     bay: AsyncAgentBay, session: AsyncSession
 ) -> None:

@@ -271,6 +271,7 @@ async def test_a_client_that_connects_after_the_end_receives_it(
     assert (join(pieces), code) == (b"done\r\n", 5)
 
 
+@pytest.mark.slow
 async def test_the_last_ended_terminals_are_kept(client: WebSocketClient) -> None:
     """Older ones are forgotten."""
     terminals = []

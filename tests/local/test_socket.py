@@ -328,6 +328,7 @@ async def test_the_connections_of_a_session_end_with_it(api: Api, address: Sessi
         assert "result" in await other.ask(PTY, "pty.list")
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_does_not_keep_its_session(
     api: Api, address: SessionAddress
 ) -> None:

@@ -220,6 +220,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 async def test_fork_bomb_stops_at_the_limit(start_isolated: Starting, python: str) -> None:
     """After it is killed, the session can be used again."""
     async with start_isolated(processes=24) as sandbox:
