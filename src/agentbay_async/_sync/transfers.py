@@ -12,10 +12,11 @@ import os
 from contextlib import asynccontextmanager, contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import anyio
 import attrs
+from anyio import to_thread
 
 from agentbay_async._retry import RetryPolicy, next_wait
 from agentbay_async.errors import (
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
     Progress = Callable[[TransferProgress], Awaitable[None] | None]
 
 _ACCEPTED = frozenset({200, 201, 204})
-CHUNK = 256 * 1024
-# A smaller chunk is hashed faster than a thread is reached.
-_HASHED_INLINE = 64 * 1024
+# Bytes that are read or written at once. Each time a thread is reached, which costs as much as it
+# takes to hash a tenth of them.
+CHUNK = 512 * 1024
 
 
 def check_source(source: object) -> bytes | Path:
@@ -138,11 +139,12 @@ async def download(
     url: Callable[[], Awaitable[str]],
     target: Path,
     progress: Progress | None,
-    md5: str = "",
+    md5: Callable[[], Awaitable[str]] | None = None,
 ) -> TransferReceipt:
     """Download the context's file `path` to `target`; see :func:`upload` for the arguments.
 
-    With `md5`, in hexadecimal, the content must have that checksum.
+    With `md5`, the content must have the checksum that it returns, in hexadecimal; ``""`` if that
+    is unknown. It is called after the last byte, so that it can be found out meanwhile.
     """
     from agentbay_async._transport import object_store
 
@@ -161,11 +163,11 @@ async def download(
             meter = Meter(fetched.size, progress)
             async with replacing(target, path) as write:
                 async for chunk in fetched.chunks:
-                    await write(chunk)
-                    await meter.update(chunk)
+                    await meter.save(chunk, write)
                 if fetched.size not in (None, meter.done):
                     raise failed(f"download of {path}: {meter.done} of {fetched.size} bytes", path)
-                receipt = meter.receipt(path, fetched.etag, "download", fetched.md5, md5)
+                told = "" if md5 is None else await md5()
+                receipt = meter.receipt(path, fetched.etag, "download", fetched.md5, told)
                 return attrs.evolve(receipt, http_status=fetched.status)
 
     return await _with_retries(api, url, attempt)
@@ -192,13 +194,24 @@ class Meter:
         """The checksum of the transferred bytes, in hexadecimal."""
         return self._digest.hexdigest()
 
-    async def update(self, chunk: bytes) -> None:
-        """Count a chunk."""
+    def hash(self, chunk: bytes) -> None:
+        """Add a chunk to the checksum. Takes long, so call it on a thread."""
+        self._digest.update(chunk)
+
+    async def save(self, chunk: bytes, write: Callable[[bytes], None]) -> None:
+        """Write, hash and count a chunk."""
+
+        def write_and_hash() -> None:
+            write(chunk)
+            self.hash(chunk)
+
+        # One way to a thread for both.
+        await to_thread.run_sync(write_and_hash)
+        await self.count(chunk)
+
+    async def count(self, chunk: bytes) -> None:
+        """Count a chunk that is hashed, and report the progress."""
         self.done += len(chunk)
-        if len(chunk) <= _HASHED_INLINE:
-            self._digest.update(chunk)
-        else:
-            await anyio.to_thread.run_sync(self._digest.update, chunk)
         if self._progress is not None:
             waiting = self._progress(TransferProgress(self.done, self._total))
             if waiting is not None:
@@ -230,7 +243,7 @@ class Reader:
         failure: The error that stopped the reading, or ``None``.
     """
 
-    def __init__(self, file: anyio.AsyncFile[bytes], size: int, path: str) -> None:
+    def __init__(self, file: IO[bytes], size: int, path: str) -> None:
         self.size = size
         self.failure: Exception | None = None
         self._file = file
@@ -239,8 +252,8 @@ class Reader:
     async def chunks(self, meter: Meter) -> AsyncGenerator[bytes, None]:
         """Yield the content. Chunks are counted first, because the last yield may not return."""
         try:
-            while chunk := await self._read_chunk():
-                await meter.update(chunk)
+            while chunk := await to_thread.run_sync(self._read_and_hash, meter):
+                await meter.count(chunk)
                 if meter.done > self.size:
                     break
                 yield chunk
@@ -250,34 +263,39 @@ class Reader:
             self.failure = error
             raise
 
-    async def _read_chunk(self) -> bytes:
+    def _read_and_hash(self, meter: Meter) -> bytes:
         with _disk(self._path, "read"):
-            return await self._file.read(CHUNK)
+            chunk = self._file.read(CHUNK)
+        meter.hash(chunk)
+        return chunk
 
 
 @asynccontextmanager
 async def opened(source: bytes | Path, path: str) -> AsyncIterator[Reader]:
     # The caller closes the file: the connection may leave the generator unfinished.
     if isinstance(source, bytes):
-        yield Reader(anyio.wrap_file(BytesIO(source)), len(source), path)
+        yield Reader(BytesIO(source), len(source), path)
         return
     with _disk(path, "read"):
         file = await anyio.open_file(source, "rb")
     async with file:
-        yield Reader(file, os.fstat(file.wrapped.fileno()).st_size, path)
+        yield Reader(file.wrapped, os.fstat(file.wrapped.fileno()).st_size, path)
 
 
 @asynccontextmanager
-async def replacing(target: Path, path: str) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
-    """Yield a function that writes a temporary file; replace `target` if no error occurs."""
+async def replacing(target: Path, path: str) -> AsyncIterator[Callable[[bytes], None]]:
+    """Yield a function that writes a temporary file; replace `target` if no error occurs.
+
+    The function is for a thread.
+    """
     partial = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
         with _disk(path, "written"):
             file = await anyio.open_file(partial, "xb")
 
-        async def write(chunk: bytes) -> None:
+        def write(chunk: bytes) -> None:
             with _disk(path, "written"):
-                await file.write(chunk)
+                file.wrapped.write(chunk)
 
         async with file:
             yield write

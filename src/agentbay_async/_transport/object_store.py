@@ -35,8 +35,10 @@ _MAX_ANSWER = 1024 * 1024
 # The message of an error is near its beginning.
 _LONGEST_ERROR = 8192
 _MD5_SIZE = 16
-#: Bytes of a chunk of a download; each is passed to a thread, which costs something.
-CHUNK = 256 * 1024
+# Bytes of a chunk of a download: at least some, because each is passed to a thread, and at most
+# what arrives while that thread works.
+_LEAST_CHUNK = 64 * 1024
+_MOST_CHUNK = 512 * 1024
 
 _MESSAGE = re.compile(r'<Message>([^<]+)</Message>|"Message": *"((?:[^"\\]|\\.)+)"')
 
@@ -124,6 +126,7 @@ async def get(pools: Pools, url: str, *, idle_timeout: float) -> AsyncIterator[D
                 target,
                 # Compression would change the length and the checksum.
                 headers={"Accept-Encoding": "identity"},
+                read_bufsize=_MOST_CHUNK,
                 timeout=_time_limits(idle_timeout),
                 proxy=proxy_for(url),
             )
@@ -149,7 +152,7 @@ async def _chunks(response: aiohttp.ClientResponse, idle_timeout: float) -> Asyn
         gathered: list[bytes] = []
         size = 0
         try:
-            while size < CHUNK and (part := await content.read(CHUNK - size)):
+            while size < _LEAST_CHUNK and (part := await content.read(_MOST_CHUNK)):
                 gathered.append(part)
                 size += len(part)
         except CAUGHT as error:

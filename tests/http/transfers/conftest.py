@@ -70,7 +70,7 @@ def _hang_up(request: web.Request) -> None:
 @pytest.fixture
 def content() -> bytes:
     """Return content of more than two chunks, for tests of streaming and progress."""
-    return bytes(range(256)) * 2500
+    return bytes(range(256)) * 5000
 
 
 @pytest.fixture

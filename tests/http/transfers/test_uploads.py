@@ -16,6 +16,7 @@ from agentbay_async import (
     TransferError,
     TransferProgress,
 )
+from agentbay_async._sync.transfers import CHUNK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,7 +158,7 @@ async def test_early_refusal_ends_an_upload(bay: AsyncAgentBay, store: Store, so
     store.early, store.status = True, 403
 
     async def progress(now: TransferProgress) -> None:
-        if now.done > 256 * 1024:
+        if now.done > CHUNK:
             await anyio.sleep_forever()
 
     with anyio.fail_after(3):
@@ -211,7 +212,7 @@ async def test_an_upload_can_be_cancelled_while_a_chunk_is_read(
     reading = asyncio.Event()
 
     async def progress(now: TransferProgress) -> None:
-        if now.done > 256 * 1024:
+        if now.done > CHUNK:
             reading.set()
             await anyio.sleep_forever()
 

@@ -12,9 +12,10 @@ import os
 import shutil
 import tarfile
 import tempfile
+from asyncio import create_task, wait
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from anyio import to_thread
@@ -26,10 +27,13 @@ from agentbay_async.services._files import archive, chunking
 from agentbay_async.services._files.file_store import FileStore, Options, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from asyncio import Task
+    from collections.abc import AsyncIterator, Coroutine, Iterator
 
     from agentbay_async._sync.transfers import Progress
     from agentbay_async.services._files.remote_io import RemoteFiles
+
+T = TypeVar("T")
 
 # Up to this size the tools are faster than the store, which takes five calls and a wait.
 _MAX_BY_TOOLS = 256 * 1024
@@ -175,21 +179,34 @@ class FileTransfer:
             return await self._download_by_tools(path, target, options.progress, size, md5)
         async with store.temporary_path() as temporary:
             try:
-                _, md5 = await self._measure(path, temporary)
-                return await self._get_from_store(store, temporary, target, options, md5)
+                await self._measure(path, temporary, most="0")
+                # The session hashes the copy while it is on its way.
+                async with _meanwhile(self._measure(temporary)) as measured:
+                    return await self._get_from_store(store, temporary, target, options, measured)
             finally:
                 await self._files.discard(temporary)
 
     async def _get_from_store(
-        self, store: FileStore, path: str, target: Path, options: Options, md5: str = ""
+        self,
+        store: FileStore,
+        path: str,
+        target: Path,
+        options: Options,
+        measured: Task[tuple[int, str]] | None = None,
     ) -> TransferReceipt:
-        """Have a file of the session moved to the same path of the store, and download it."""
+        """Have a file of the session moved to the same path of the store, and download it.
+
+        With `measured`, it must have the MD5 that this returns.
+        """
         requests: list[str] = []
 
         async def url() -> str:
             address, request_id = await store.download_url(path)
             requests.append(request_id)
             return address
+
+        async def md5() -> str:
+            return "" if measured is None else (await measured)[1]
 
         moved = await store.sync(path, "upload", options)
         receipt = await transfers.download(store.api, path, url, target, options.progress, md5)
@@ -214,8 +231,7 @@ class FileTransfer:
         async with transfers.replacing(target, path) as write:
             async with aclosing(self._files.read_chunks(path, size)) as chunks:
                 async for chunk, _ in chunks:
-                    await write(chunk)
-                    await meter.update(chunk)
+                    await meter.save(chunk, write)
             if meter.done != size:
                 raise transfers.failed(f"download of {path}: it changed while it was read", path)
             return meter.receipt(path, "", "download", md5)
@@ -259,6 +275,19 @@ def _transfer_errors(path: str, action: str) -> Iterator[None]:
         yield
     except (OSError, tarfile.TarError) as error:
         raise transfers.failed(f"{action} of {path}: {error}", path) from error
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, T]) -> AsyncIterator[Task[T]]:
+    """Run `work` during the block. It is cancelled at the end, unless it has ended."""
+    task = create_task(work)
+    # Retrieved, because nobody does if the block fails.
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await wait([task])
 
 
 @asynccontextmanager
