@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -18,8 +17,6 @@ import attrs
 from agentbay_async._protocol.byte_calls import TAKES_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agentbay_async._protocol import schema
     from agentbay_async.models.browser import BrowserOption
 
@@ -147,18 +144,13 @@ class Access:
             return True
         return self.saved_changes == self.changes and not self.can_change_unseen
 
-    @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Count a call that may write files.
+    def changing(self) -> _Change:
+        """Count a call that may write files: the block.
 
         It counts twice, because an upload that runs meanwhile may have read a file before the call
         wrote it.
         """
-        self.changes += 1
-        try:
-            yield
-        finally:
-            self.changes += 1
+        return _Change(self)
 
     def server_for(self, tool: str, now: float) -> str:
         """Return the server for a direct call of `tool`, or ``""`` if the API must be used."""
@@ -169,6 +161,21 @@ class Access:
     def takes_bytes(self, tool: str, now: float) -> bool:
         """Return whether a call of `tool` is sent in a way that can carry bytes."""
         return self.server_for(tool, now) != "" and self.tools.take_bytes(tool)
+
+
+class _Change:
+    """A call that may write files; a class, because it is on the way of each call of a tool."""
+
+    __slots__ = ("_access",)
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def __enter__(self) -> None:
+        self._access.changes += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._access.changes += 1
 
 
 class AccessMap(WeakValueDictionary[str, Access]):
@@ -194,7 +201,9 @@ class AccessMap(WeakValueDictionary[str, Access]):
 
         An entry that exists is updated in place, because others hold it.
         """
-        access = self.setdefault(session_id, Access(session_id))
+        access = self.get(session_id)
+        if access is None:
+            access = self[session_id] = Access(session_id)
         access.link_url, access.ws_url = record.link_url or "", record.ws_url or ""
         access.token, access.tools = record.token or "", tool_servers(record.tool_list or "")
         access.vpc_ip, access.vpc_id = record.vpc_ip or "", record.vpc_id or ""

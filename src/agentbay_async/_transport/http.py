@@ -86,21 +86,24 @@ class AiohttpTransport:
         )
         body = request.body
         data = aiohttp.BytesPayload(body) if len(body) <= _LARGE_BODY else _Pieces(body)
-        async with self._pools.session() as session:
-            try:
-                async with session.request(
-                    request.method,
-                    url,
-                    data=data,
-                    headers=request.headers,
-                    timeout=_time_limits(request.timeout),
-                    proxy=proxy,
-                    allow_redirects=False,
-                ) as response:
-                    body = await read_body(response, request.action, request.max_size)
-                    return HttpResponse(response.status, body, response.headers)
-            except CAUGHT as error:
-                raise translate_error(error, request.action, request.timeout) from None
+        # Not by `session()`: each call would pay for a generator.
+        pool = await self._pools.acquire()
+        try:
+            async with pool.session.request(
+                request.method,
+                url,
+                data=data,
+                headers=request.headers,
+                timeout=_time_limits(request.timeout),
+                proxy=proxy,
+                allow_redirects=False,
+            ) as response:
+                body = await read_body(response, request.action, request.max_size)
+                return HttpResponse(response.status, body, response.headers)
+        except CAUGHT as error:
+            raise translate_error(error, request.action, request.timeout) from None
+        finally:
+            pool.slots.release()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
@@ -265,7 +268,15 @@ class Pools:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
-        """Wait for a free slot in the pool of the running loop, and hold it during the block.
+        """Hold a slot in the pool of the running loop during the block; see :meth:`acquire`."""
+        pool = await self.acquire()
+        try:
+            yield pool.session
+        finally:
+            pool.slots.release()
+
+    async def acquire(self) -> _Pool:
+        """Return the pool of the running loop once it has a free slot, which the caller releases.
 
         Time limits of requests thus start when a connection is free, not while they queue.
 
@@ -276,10 +287,11 @@ class Pools:
         pool = self._pools.get(loop)
         if pool is None or pool.session.closed:
             pool = self._pools[loop] = await self._open(loop)
-        async with pool.slots:
-            if pool.session.closed:
-                raise ClosedError("this client is closed", hint="Make a new one")
-            yield pool.session
+        await pool.slots.acquire()
+        if pool.session.closed:
+            pool.slots.release()
+            raise ClosedError("this client is closed", hint="Make a new one")
+        return pool
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> _Pool:
         # The pool counts requests itself, and the connector has no limit: a WebSocket would hold a
