@@ -522,6 +522,22 @@ async def test_delete_directory_needs_recursive_and_a_real_directory(
     assert isinstance(result.error, FileError)
 
 
+@pytest.mark.parametrize("size", [1, 150_000, 600_000])
+async def test_a_file_below_a_file_is_not_made(
+    local_session: AsyncSession, home: Path, size: int
+) -> None:
+    """By no way to write, and whatever its size."""
+    (home / "f").write_text("kept")
+    content = bytes(size)
+    written = await local_session.fs.write_file("f/x", content)
+    uploaded = await local_session.fs.upload_file(content, "f/x")
+    for result in (written, uploaded):
+        assert isinstance(result.error, NotADirectoryError)
+        assert result.error_message == "not a directory: f/x"
+    assert (home / "f").read_text() == "kept"
+    assert os.listdir(home) == ["f"]
+
+
 async def test_missing_session_keeps_its_error(session: AsyncSession, scripted: Script) -> None:
     """It is neither a file error nor a missing feature."""
     scripted.fail("CallMcpTool", "InvalidMcpSession.NotFound", "gone")
@@ -561,6 +577,11 @@ async def test_part_file_that_cannot_be_removed_is_logged(
             "first line\nrmdir: failed to remove 'a': Directory not empty",
             FileError,
             "directory not empty: /a",
+        ),
+        (
+            "mkdir: cannot create directory 'a': File exists",
+            NotADirectoryError,
+            "not a directory: /a",
         ),
         ("the disk is on fire", FileError, "the disk is on fire"),
         ("", FileError, ""),

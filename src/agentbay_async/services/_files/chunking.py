@@ -37,9 +37,9 @@ WRITE_BYTES = '{{ [ -d "$D" ] || mkdir -p -- "$D"; }} && printf %s "$B" | base64
 #: target were written in place. P is in the target's directory because a rename is atomic only
 #: within one file system.
 REPLACE_FILE = """\
-fail() { printf '%s: %s\\n' "$F" "$2" >&2; rm -f -- "$T" "$P"; exit "$1"; }
+fail() { [ -z "$2" ] || printf '%s: %s\\n' "$F" "$2" >&2; rm -f -- "$T" "$P"; exit "$1"; }
 [ ! -d "$F" ] || fail 21 'Is a directory'
-[ -d "$D" ] || mkdir -p -- "$D" || fail 1 'cannot create its directory'
+[ -d "$D" ] || mkdir -p -- "$D" || fail 1 ''
 if [ -n "$CODED" ]; then
   base64 -d < "$T" > "$P" || fail 1 'cannot be written'
   rm -f -- "$T"

@@ -139,6 +139,8 @@ _REASONS: dict[str, tuple[str, type[FileError]]] = {
     "file name too long": ("file name too long", FileError),
     "too many levels of symbolic links": ("too many levels of symbolic links", FileError),
 }
+# `mkdir -p` makes parents of a file; it says so if one of them is a file itself.
+_FILE_AS_PARENT = re.compile(r"mkdir: .+: File exists")
 # The tools of the service write "Failed to move file: /a, error: Is a directory".
 _TOOL_FAILURE = re.compile(r"Failed to [^:\n]+: (.+), error: (.+)")
 
@@ -156,6 +158,8 @@ def describe_failure(text: str, path: str) -> tuple[type[FileError], str]:
     if failure := _TOOL_FAILURE.search(last):
         # A move has two paths; the tool names the one that failed.
         path, last = failure[1], failure[2]
+    if _FILE_AS_PARENT.fullmatch(last):
+        last = "Not a directory"
     lower = last.rstrip(".").lower()
     for reason, (words, kind) in _REASONS.items():
         if lower == reason or lower.endswith((f": {reason}", f" {reason}")):

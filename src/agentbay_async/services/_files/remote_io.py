@@ -393,8 +393,12 @@ class RemoteFiles:
         part = chunking.part_file(path)
         try:
             yield part
-        except BaseException:
+        except BaseException as error:
             await self.discard(part, f"{part}64")
+            if isinstance(error, FileError) and error.path.startswith(part):
+                # The caller knows nothing of the part.
+                error.message = error.message.replace(error.path, path)
+                error.path = path
             raise
 
     async def discard(self, *paths: str) -> None:

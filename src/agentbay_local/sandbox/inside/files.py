@@ -232,11 +232,19 @@ def wildcard(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(parts.get(c, re.escape(c)) for c in pattern) + r"\Z", re.DOTALL)
 
 
+def make_parents(path: str) -> None:
+    """Make the directories above a file, unless they exist."""
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    except FileExistsError:
+        raise OSError(errno.ENOTDIR, "", path) from None
+
+
 def open_file(message: wire.Message, view: View) -> int:
     """Open a regular file without blocking, and return its descriptor."""
     path, flags = view.real(message["path"]), FLAGS[message["mode"]]
     if flags & os.O_CREAT:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        make_parents(path)
     # O_NONBLOCK, or opening a FIFO would block; truncation has to wait until it is known to be a
     # file.
     fd = os.open(path, flags & ~os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY, 0o666)

@@ -58,7 +58,7 @@ def download(url: str, path: str) -> None:
     """Download a file, and rename it into place when it is complete."""
     part = f"{path}.part-{os.getpid()}"
     with urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310  # as above
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        make_parents(path)
         try:
             with open(part, "wb") as file:
                 copyfileobj(answer, file)
@@ -69,6 +69,15 @@ def download(url: str, path: str) -> None:
         except BaseException:
             os.unlink(part)
             raise
+
+
+def make_parents(path: str) -> None:
+    """Make the directories above a file, unless they exist."""
+    directory = os.path.dirname(path) or "."
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except FileExistsError:
+        raise OSError(errno.ENOTDIR, "not a directory", directory) from None
 
 
 def report(reason: str, code: int = FAILED) -> int:
