@@ -58,7 +58,7 @@ async def serve(session: AsyncSession, site: dict[str, str]) -> None:
 
 
 @attrs.frozen
-class Desk:
+class Browsers:
     """A service, a client of it and Playwright."""
 
     service: LocalService
@@ -85,7 +85,7 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(browser_image: Image) -> AsyncIterator[Desk]:
+async def browsers(browser_image: Image) -> AsyncIterator[Browsers]:
     """Give a service, a client of it and Playwright."""
     async_playwright = pytest.importorskip("playwright.async_api").async_playwright
     async with (
@@ -93,7 +93,7 @@ async def desk(browser_image: Image) -> AsyncIterator[Desk]:
         AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
         async_playwright() as playwright,
     ):
-        desk = Desk(service, bay, playwright)
-        yield desk
-        for browser in desk.connected:
+        browsers = Browsers(service, bay, playwright)
+        yield browsers
+        for browser in browsers.connected:
             await browser.close()

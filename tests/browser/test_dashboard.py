@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from playwright.async_api import Page, Route
-    from tests.browser.conftest import Desk
+    from tests.browser.conftest import Browsers
 
     from agentbay_local.browser.chromium import Chromium
 
@@ -31,12 +31,12 @@ VIEWERS = 10
 
 
 @asynccontextmanager
-async def opened(desk: Desk, url: str, width: int = 1280) -> AsyncIterator[Page]:
+async def opened(browsers: Browsers, url: str, width: int = 1280) -> AsyncIterator[Page]:
     """Open a page of the service in a browser.
 
     It runs in a session, which has no way to the service, so this process fetches for it.
     """
-    browser = await desk.connect(await desk.session())
+    browser = await browsers.connect(await browsers.session())
     context = await browser.new_context(viewport={"width": width, "height": 900})
     host, endpoint = urlsplit(url).netloc, f"127.0.0.1:{urlsplit(url).port}"
     async with aiohttp.ClientSession() as http:
@@ -68,12 +68,14 @@ async def opened(desk: Desk, url: str, width: int = 1280) -> AsyncIterator[Page]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-async def test_the_overview_lists_sessions_and_fits_the_window(desk: Desk, width: int) -> None:
+async def test_the_overview_lists_sessions_and_fits_the_window(
+    browsers: Browsers, width: int
+) -> None:
     """Nothing is wider than the window; tables scroll in themselves."""
     params = CreateSessionParams(labels={"project": "demo"})
     async with (
-        desk.bay.session(params) as session,
-        opened(desk, desk.service.overview_url, width) as page,
+        browsers.bay.session(params) as session,
+        opened(browsers, browsers.service.overview_url, width) as page,
     ):
         sessions = page.get_by_role("region", name="Sessions")
         row = sessions.get_by_role("row").filter(has_text=session.session_id)
@@ -82,16 +84,16 @@ async def test_the_overview_lists_sessions_and_fits_the_window(desk: Desk, width
 
 
 async def test_the_page_of_a_session_shows_its_browser_and_lets_its_files_be_found(
-    desk: Desk,
+    browsers: Browsers,
 ) -> None:
     """The picture is that of the visible page; directories can be entered by keyboard."""
-    session = await desk.session()
-    await desk.serve_site(session)
-    inside = await desk.connect(session)
+    session = await browsers.session()
+    await browsers.serve_site(session)
+    inside = await browsers.connect(session)
     shown = await inside.contexts[0].new_page()
     await shown.goto(f"{ORIGIN}/form.html")
     (await session.file_system.write_file("project/<b>notes.md", "1")).unwrap()
-    async with opened(desk, session.resource_url) as page:
+    async with opened(browsers, session.resource_url) as page:
         picture = page.get_by_alt_text("The visible page of the session's browser")
         await picture.wait_for()
         load = "image => new Promise(done => image.onload = () => done(image.naturalWidth))"
@@ -102,20 +104,20 @@ async def test_the_page_of_a_session_shows_its_browser_and_lets_its_files_be_fou
         await page.get_by_text("callTool").first.wait_for()
 
 
-async def test_the_picture_of_a_browser_takes_mouse_and_keys(desk: Desk) -> None:
+async def test_the_picture_of_a_browser_takes_mouse_and_keys(browsers: Browsers) -> None:
     """On the page that allows input, which the overview leads to."""
-    session = await desk.session()
-    await desk.serve_site(session)
-    inside = await (await desk.connect(session)).contexts[0].new_page()
+    session = await browsers.session()
+    await browsers.serve_site(session)
+    inside = await (await browsers.connect(session)).contexts[0].new_page()
     await inside.goto(f"{ORIGIN}/form.html")
     box = await inside.locator("#name").bounding_box()
     size = await inside.evaluate("[innerWidth, innerHeight]")
     assert box is not None
-    url = control_url(desk.service._running().state, session.session_id)
-    async with opened(desk, desk.service.overview_url) as page:
+    url = control_url(browsers.service._running().state, session.session_id)
+    async with opened(browsers, browsers.service.overview_url) as page:
         link = page.get_by_role("link", name=f"Control {session.session_id}")
         assert await link.get_attribute("href") == url
-    async with opened(desk, url) as page:
+    async with opened(browsers, url) as page:
         picture = page.get_by_alt_text("The visible page of the session's browser")
         await picture.wait_for()
         load = "image => new Promise(done => image.onload = () => done(image.naturalWidth))"
@@ -138,19 +140,19 @@ async def test_the_picture_of_a_browser_takes_mouse_and_keys(desk: Desk) -> None
         assert await page.evaluate("document.activeElement === document.images[1]") is False
 
 
-async def test_a_click_hits_its_point_while_the_next_picture_is_loading(desk: Desk) -> None:
+async def test_a_click_hits_its_point_while_the_next_picture_is_loading(browsers: Browsers) -> None:
     """The element has no size of its own then."""
-    session = await desk.session()
-    inside = await (await desk.connect(session)).contexts[0].new_page()
+    session = await browsers.session()
+    inside = await (await browsers.connect(session)).contexts[0].new_page()
     await inside.set_content("<script>onclick = e => document.title = e.x > 200</script>")
-    url = control_url(desk.service._running().state, session.session_id)
+    url = control_url(browsers.service._running().state, session.session_id)
     clicked = asyncio.Event()
 
     async def hold(route: Route) -> None:
         await clicked.wait()
         await route.fallback()
 
-    async with opened(desk, url) as page:
+    async with opened(browsers, url) as page:
         picture = page.get_by_alt_text("The visible page of the session's browser")
         await picture.evaluate("image => new Promise(done => image.onload = done)")
         await page.route("**/browser?*", hold)
@@ -162,13 +164,13 @@ async def test_a_click_hits_its_point_while_the_next_picture_is_loading(desk: De
         clicked.set()
 
 
-async def test_the_screen_of_a_terminal_takes_keys(desk: Desk) -> None:
+async def test_the_screen_of_a_terminal_takes_keys(browsers: Browsers) -> None:
     """It keeps the focus while its text changes."""
-    session = await desk.session()
+    session = await browsers.session()
     shell = "/bin/sh -c 'read line; echo got $line; cat'"
     terminal = await session.pty.create(shell=shell)
-    url = control_url(desk.service._running().state, session.session_id)
-    async with opened(desk, url) as page:
+    url = control_url(browsers.service._running().state, session.session_id)
+    async with opened(browsers, url) as page:
         screen = page.get_by_label("Terminal pty-")
         await screen.click()
         await page.keyboard.type("tea")
@@ -179,10 +181,10 @@ async def test_the_screen_of_a_terminal_takes_keys(desk: Desk) -> None:
     await terminal.kill()
 
 
-async def test_the_page_of_a_session_that_ends_says_why(desk: Desk) -> None:
+async def test_the_page_of_a_session_that_ends_says_why(browsers: Browsers) -> None:
     """It does not go on asking."""
-    session = await desk.session()
-    async with opened(desk, session.resource_url) as page:
+    session = await browsers.session()
+    async with opened(browsers, session.resource_url) as page:
         await page.get_by_text("RUNNING").wait_for()
         (await session.delete()).unwrap()
         await page.get_by_text("This session has ended: released by the client.").wait_for()
@@ -190,14 +192,14 @@ async def test_the_page_of_a_session_that_ends_says_why(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("which", ["session", "overview"])
-async def test_the_page_of_a_service_that_stops_says_so(desk: Desk, which: str) -> None:
+async def test_the_page_of_a_service_that_stops_says_so(browsers: Browsers, which: str) -> None:
     """After some questions it does not go on asking."""
     async with AsyncExitStack() as running, AsyncExitStack() as seen:
         service = await running.enter_async_context(LocalService())
         bay = AsyncAgentBay(service.api_key, endpoint=service.endpoint)
         session = (await (await running.enter_async_context(bay)).create()).unwrap()
         url = session.resource_url if which == "session" else service.overview_url
-        page = await seen.enter_async_context(opened(desk, url))
+        page = await seen.enter_async_context(opened(browsers, url))
         await page.get_by_text(session.session_id).first.wait_for()
         await running.aclose()
         stopped = page.get_by_text("The service has stopped.")
@@ -216,11 +218,11 @@ async def _asks_nothing(page: Page) -> None:
 
 
 async def test_viewers_of_a_browser_share_its_picture(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    browsers: Browsers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many people look, one picture is taken at a time."""
-    session = await desk.session()
-    await desk.connect(session)
+    session = await browsers.session()
+    await browsers.connect(session)
     taken: list[str] = []
     all_asked, asked = asyncio.Event(), 0
     visible_page, of_browser = pictures._visible_page, pictures.Pictures.of_browser
@@ -239,7 +241,7 @@ async def test_viewers_of_a_browser_share_its_picture(
 
     monkeypatch.setattr(pictures, "_visible_page", slow)
     monkeypatch.setattr(pictures.Pictures, "of_browser", counted)
-    host, url = urlsplit(session.resource_url).netloc, f"{desk.service.endpoint}/browser"
+    host, url = urlsplit(session.resource_url).netloc, f"{browsers.service.endpoint}/browser"
     async with aiohttp.ClientSession(headers={"Host": host}) as http:
 
         async def view() -> bytes:

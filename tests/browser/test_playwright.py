@@ -17,28 +17,28 @@ from agentbay_local import LocalService
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.browser.conftest import Desk
+    from tests.browser.conftest import Browsers
 
     from agentbay_async import AsyncSession
     from agentbay_local.images import Image
 
 
-async def test_a_form_is_filled_and_sent(desk: Desk) -> None:
+async def test_a_form_is_filled_and_sent(browsers: Browsers) -> None:
     """The page is served inside the session."""
-    session = await desk.session()
-    await desk.serve_site(session)
-    page = await (await desk.connect(session)).contexts[0].new_page()
+    session = await browsers.session()
+    await browsers.serve_site(session)
+    page = await (await browsers.connect(session)).contexts[0].new_page()
     await page.goto(f"{ORIGIN}/form.html")
     await page.fill("#name", "Ada")
     await page.click("button")
     assert await page.inner_text("#said") == "Hello Ada"
 
 
-async def test_a_table_is_read_in_one_of_several_tabs(desk: Desk) -> None:
+async def test_a_table_is_read_in_one_of_several_tabs(browsers: Browsers) -> None:
     """Each tab has its own page."""
-    session = await desk.session()
-    await desk.serve_site(session)
-    context = (await desk.connect(session)).contexts[0]
+    session = await browsers.session()
+    await browsers.serve_site(session)
+    context = (await browsers.connect(session)).contexts[0]
     tabs = [await context.new_page() for _ in range(3)]
     for tab, name in zip(tabs, ("form", "table", "visits"), strict=True):
         await tab.goto(f"{ORIGIN}/{name}.html")
@@ -47,11 +47,11 @@ async def test_a_table_is_read_in_one_of_several_tabs(desk: Desk) -> None:
     assert [await tab.title() for tab in tabs[:2]] == ["Form", "Table"]
 
 
-async def test_a_download_lands_in_the_session(desk: Desk) -> None:
+async def test_a_download_lands_in_the_session(browsers: Browsers) -> None:
     """In the downloads of its user, or in the directory that a client names."""
-    session = await desk.session()
-    await desk.serve_site(session)
-    browser = await desk.connect(session)
+    session = await browsers.session()
+    await browsers.serve_site(session)
+    browser = await browsers.connect(session)
     page = await browser.contexts[0].new_page()
     devtools = await browser.new_browser_cdp_session()
     await devtools.send(
@@ -64,11 +64,11 @@ async def test_a_download_lands_in_the_session(desk: Desk) -> None:
     assert done.success, done.error_message
 
 
-async def test_files_are_uploaded(desk: Desk) -> None:
+async def test_files_are_uploaded(browsers: Browsers) -> None:
     """Those of the client as bytes, and those of the session by their path."""
-    session = await desk.session()
-    await desk.serve_site(session)
-    page = await (await desk.connect(session)).contexts[0].new_page()
+    session = await browsers.session()
+    await browsers.serve_site(session)
+    page = await (await browsers.connect(session)).contexts[0].new_page()
     await page.goto(f"{ORIGIN}/upload.html")
     given = {"name": "a.txt", "mimeType": "text/plain", "buffer": b"from outside"}
     await page.set_input_files("#file", given)
@@ -83,10 +83,10 @@ async def test_files_are_uploaded(desk: Desk) -> None:
     await page.wait_for_function("said.textContent == 'b.txt: from inside'")
 
 
-async def test_options_are_what_pages_see(desk: Desk) -> None:
+async def test_options_are_what_pages_see(browsers: Browsers) -> None:
     """User agent, sizes, arguments, first page and stealth."""
-    session = await desk.session()
-    await desk.serve_site(session)
+    session = await browsers.session()
+    await browsers.serve_site(session)
     option = BrowserOption(
         user_agent="Mine/1.0",
         viewport=(1000, 700),
@@ -95,7 +95,7 @@ async def test_options_are_what_pages_see(desk: Desk) -> None:
         default_navigate_url=f"{ORIGIN}/form.html",
         use_stealth=True,
     )
-    context = (await desk.connect(session, option)).contexts[0]
+    context = (await browsers.connect(session, option)).contexts[0]
     assert [page.url for page in context.pages] == [f"{ORIGIN}/form.html"]
     for page in (context.pages[0], await context.new_page()):
         seen = await page.evaluate(
@@ -106,11 +106,13 @@ async def test_options_are_what_pages_see(desk: Desk) -> None:
     assert await session.file_system.exists("/tmp/agentbay_browser/Local State")
 
 
-async def test_stealth_without_a_user_agent_hides_that_the_browser_is_headless(desk: Desk) -> None:
+async def test_stealth_without_a_user_agent_hides_that_the_browser_is_headless(
+    browsers: Browsers,
+) -> None:
     """Without it, the user agent says so."""
     for stealth, said in ((True, "Chrome/"), (False, "HeadlessChrome/")):
-        session = await desk.session()
-        browser = await desk.connect(session, BrowserOption(use_stealth=stealth))
+        session = await browsers.session()
+        browser = await browsers.connect(session, BrowserOption(use_stealth=stealth))
         agent = await browser.contexts[0].pages[0].evaluate("navigator.userAgent")
         assert f" {said}" in agent
 
@@ -128,87 +130,89 @@ _MARKING = {
 }
 
 
-async def _marks_pages(desk: Desk, session: AsyncSession) -> None:
+async def _marks_pages(browsers: Browsers, session: AsyncSession) -> None:
     """Wait until the extension has changed the title of a page."""
-    await desk.serve_site(session)
-    page = await (await desk.connect(session)).contexts[0].new_page()
+    await browsers.serve_site(session)
+    page = await (await browsers.connect(session)).contexts[0].new_page()
     await page.goto(f"{ORIGIN}/table.html")
     await page.wait_for_function("document.title == 'marked'")
 
 
-async def test_an_extension_is_loaded(desk: Desk) -> None:
+async def test_an_extension_is_loaded(browsers: Browsers) -> None:
     """From a directory below that of the options."""
-    session = await desk.session()
+    session = await browsers.session()
     for name, text in _MARKING.items():
         path = f"/tmp/extensions/marks/{name}"
         (await session.file_system.write_file(path, text)).unwrap()
-    await _marks_pages(desk, session)
+    await _marks_pages(browsers, session)
 
 
-async def test_an_uploaded_extension_is_unpacked_and_loaded(desk: Desk, tmp_path: Path) -> None:
+async def test_an_uploaded_extension_is_unpacked_and_loaded(
+    browsers: Browsers, tmp_path: Path
+) -> None:
     """Its archive comes from a context."""
     with zipfile.ZipFile(tmp_path / "marks.zip", "w") as archive:
         for name, text in _MARKING.items():
             archive.writestr(name, text)
-    extensions = AsyncExtensionsService(desk.bay)
+    extensions = AsyncExtensionsService(browsers.bay)
     uploaded = await extensions.create(str(tmp_path / "marks.zip"))
     context = BrowserContext(
-        (await desk.bay.context.get("extended", create=True)).context.id,
+        (await browsers.bay.context.get("extended", create=True)).context.id,
         extension_option=await extensions.create_extension_option([uploaded.id]),
     )
-    session = await desk.session(browser_context=context)
-    await _marks_pages(desk, session)
+    session = await browsers.session(browser_context=context)
+    await _marks_pages(browsers, session)
     name = uploaded.id.partition(".")[0]
     assert await session.file_system.exists(f"/tmp/extensions/{name}/manifest.json")
     assert await extensions.delete(uploaded.id)
 
 
-async def test_an_extension_that_is_no_archive_is_named(desk: Desk) -> None:
+async def test_an_extension_that_is_no_archive_is_named(browsers: Browsers) -> None:
     """The browser does not start without what it was asked for."""
-    session = await desk.session()
+    session = await browsers.session()
     (await session.file_system.write_file("/tmp/extensions/x.zip", "not an archive")).unwrap()
     result = await session.browser.initialize()
     assert "extension /tmp/extensions/x.zip cannot be unpacked" in result.error_message
     assert "not a zip file" in result.error_message
 
 
-async def test_cookies_survive_a_session_by_a_context(desk: Desk) -> None:
+async def test_cookies_survive_a_session_by_a_context(browsers: Browsers) -> None:
     """Although the browser still runs when its session is released."""
-    context = (await desk.bay.context.get("profile", create=True)).unwrap()
+    context = (await browsers.bay.context.get("profile", create=True)).unwrap()
     titles = []
     for _ in range(2):
-        session = await desk.session(browser_context=BrowserContext(context.id))
-        await desk.serve_site(session)
-        page = await (await desk.connect(session)).contexts[0].new_page()
+        session = await browsers.session(browser_context=BrowserContext(context.id))
+        await browsers.serve_site(session)
+        page = await (await browsers.connect(session)).contexts[0].new_page()
         await page.goto(f"{ORIGIN}/visits.html")
         titles.append((await page.title(), await page.evaluate("localStorage.seen")))
         (await session.delete(sync_context=True)).unwrap()
     assert titles == [("1", "x"), ("2", "xx")]
 
 
-async def test_a_sync_has_the_cookies_of_a_browser_that_runs_on(desk: Desk) -> None:
+async def test_a_sync_has_the_cookies_of_a_browser_that_runs_on(browsers: Browsers) -> None:
     """Chromium alone would write them half a minute later; the page stays open."""
-    context = (await desk.bay.context.get("profile", create=True)).unwrap()
-    first = await desk.session(browser_context=BrowserContext(context.id, auto_upload=False))
-    await desk.serve_site(first)
-    page = await (await desk.connect(first)).contexts[0].new_page()
+    context = (await browsers.bay.context.get("profile", create=True)).unwrap()
+    first = await browsers.session(browser_context=BrowserContext(context.id, auto_upload=False))
+    await browsers.serve_site(first)
+    page = await (await browsers.connect(first)).contexts[0].new_page()
     await page.goto(f"{ORIGIN}/visits.html")
     (await first.context.sync()).unwrap()
     assert await page.title() == "1"
-    second = await desk.session(browser_context=BrowserContext(context.id))
-    kept = (await desk.connect(second)).contexts[0]
+    second = await browsers.session(browser_context=BrowserContext(context.id))
+    kept = (await browsers.connect(second)).contexts[0]
     assert {"visits": "1"}.items() <= {
         cookie["name"]: cookie["value"] for cookie in await kept.cookies(ORIGIN)
     }.items()
 
 
 @pytest.mark.slow
-async def test_ten_browsers_work_at_once(desk: Desk) -> None:
+async def test_ten_browsers_work_at_once(browsers: Browsers) -> None:
     """Each in a session of its own."""
 
     async def drive(number: int) -> str:
-        session = await desk.session()
-        page = await (await desk.connect(session)).contexts[0].new_page()
+        session = await browsers.session()
+        page = await (await browsers.connect(session)).contexts[0].new_page()
         await page.set_content(f"<title>{number}</title><p>hello")
         return await page.title()
 

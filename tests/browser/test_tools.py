@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import BaseModel
-from tests.browser.conftest import ORIGIN, Desk
+from tests.browser.conftest import ORIGIN, Browsers
 
 from agentbay_async import (
     ActOptions,
@@ -50,24 +50,24 @@ class Script:
 
 @pytest.fixture
 def model() -> Script:
-    """Return the model of `desk`."""
+    """Return the model of `browsers`."""
     return Script()
 
 
 @pytest.fixture
-async def desk(browser_image: Image, model: Script) -> AsyncIterator[Desk]:
+async def browsers(browser_image: Image, model: Script) -> AsyncIterator[Browsers]:
     """Give a service with a model, and a client of it; there is no Playwright."""
     async with (
         LocalService(images=[browser_image], browser_model=model) as service,
         AsyncAgentBay(service.api_key, endpoint=service.endpoint) as bay,
     ):
-        yield Desk(service, bay, None)
+        yield Browsers(service, bay, None)
 
 
-async def test_a_page_is_opened_and_pictured(desk: Desk) -> None:
+async def test_a_page_is_opened_and_pictured(browsers: Browsers) -> None:
     """The whole page, what is visible of it, or a part."""
-    session = await desk.session()
-    await desk.serve_site(session)
+    session = await browsers.session()
+    await browsers.serve_site(session)
     (await session.browser.initialize()).unwrap()
     operator = session.browser.operator
     assert await operator.navigate(f"{ORIGIN}/table.html") == f"Navigated to {ORIGIN}/table.html"
@@ -83,19 +83,19 @@ async def test_a_page_is_opened_and_pictured(desk: Desk) -> None:
     assert (await session.browser.destroy()).unwrap() is True
 
 
-async def test_what_cannot_be_opened_is_an_error_with_the_reason(desk: Desk) -> None:
+async def test_what_cannot_be_opened_is_an_error_with_the_reason(browsers: Browsers) -> None:
     """The reason is that of the browser."""
-    session = await desk.session()
+    session = await browsers.session()
     (await session.browser.initialize()).unwrap()
     for url in ("http://127.0.0.1:9/", "no url", "http://not-there.example/"):
         with pytest.raises(BrowserError, match=r"net::ERR_|invalid URL"):
             await session.browser.operator.navigate(url)
 
 
-async def test_a_model_acts_with_steps(desk: Desk, model: Script) -> None:
+async def test_a_model_acts_with_steps(browsers: Browsers, model: Script) -> None:
     """It sees the page, and its steps are done."""
-    session = await desk.session()
-    await desk.serve_site(session)
+    session = await browsers.session()
+    await browsers.serve_site(session)
     (await session.browser.initialize()).unwrap()
     operator = session.browser.operator
     model.says = [
@@ -118,9 +118,9 @@ async def test_a_model_acts_with_steps(desk: Desk, model: Script) -> None:
     assert (model.tasks[1].schema or {})["properties"].keys() == {"title"}
 
 
-async def test_a_model_observes_and_logs_in(desk: Desk, model: Script) -> None:
+async def test_a_model_observes_and_logs_in(browsers: Browsers, model: Script) -> None:
     """Elements come as it names them."""
-    session = await desk.session()
+    session = await browsers.session()
     (await session.browser.initialize()).unwrap()
     operator = session.browser.operator
     element = {"selector": "#a", "description": "field", "method": "fill", "arguments": {"n": 1}}
@@ -143,9 +143,9 @@ _WRONG = (
 )
 
 
-async def test_a_model_that_is_wrong_is_an_error(desk: Desk, model: Script) -> None:
+async def test_a_model_that_is_wrong_is_an_error(browsers: Browsers, model: Script) -> None:
     """The error of the call says what is wrong."""
-    session = await desk.session()
+    session = await browsers.session()
     (await session.browser.initialize()).unwrap()
     for says, what in _WRONG:
         model.says = says
@@ -154,9 +154,9 @@ async def test_a_model_that_is_wrong_is_an_error(desk: Desk, model: Script) -> N
         assert what in done.message
 
 
-async def test_an_extract_that_fails_says_so_at_once(desk: Desk, model: Script) -> None:
+async def test_an_extract_that_fails_says_so_at_once(browsers: Browsers, model: Script) -> None:
     """The protocol has no result for it, and clients would wait for minutes."""
-    session = await desk.session()
+    session = await browsers.session()
     (await session.browser.initialize()).unwrap()
     model.says = RuntimeError("no quota")
     with pytest.raises(BrowserError, match="no quota"):
@@ -184,9 +184,9 @@ async def test_without_a_model_words_are_refused_with_the_cure(browser_image: Im
         assert done.output.strip() == "0"
 
 
-async def test_unknown_pages_and_tasks_are_errors(desk: Desk) -> None:
+async def test_unknown_pages_and_tasks_are_errors(browsers: Browsers) -> None:
     """A page may be closed, and a task forgotten."""
-    session = await desk.session()
+    session = await browsers.session()
     for tool, words, what in (
         ("page_use_screenshot", {"page_id": "7"}, "has no page '7'"),
         ("page_use_get_act_result", {"task_id": "7"}, "there is no task '7'"),

@@ -21,13 +21,13 @@ from agentbay_local.sandbox.outbound.proxy import Proxy
 
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
-    from tests.browser.conftest import Desk
+    from tests.browser.conftest import Browsers
 
     from agentbay_async import AsyncSession
     from agentbay_local.images import Image
 
 
-async def _until_gone(desk: Desk, link: str) -> None:
+async def _until_gone(browsers: Browsers, link: str) -> None:
     """Wait until the service knows that the browser of a link has ended."""
 
     async def is_gone() -> bool:
@@ -40,38 +40,38 @@ async def _until_gone(desk: Desk, link: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_a_browser_that_its_session_kills_is_started_again(desk: Desk) -> None:
+async def test_a_browser_that_its_session_kills_is_started_again(browsers: Browsers) -> None:
     """With the same options, at the next call."""
-    session = await desk.session()
-    first = await desk.connect(session, BrowserOption(user_agent="Mine/1.0"))
+    session = await browsers.session()
+    first = await browsers.connect(session, BrowserOption(user_agent="Mine/1.0"))
     link = (await session.get_link("https")).unwrap()
     closed = asyncio.Event()
     first.on("disconnected", lambda _: closed.set())
     await session.command.execute_command("pkill -9 chromium")
     await asyncio.wait_for(closed.wait(), 30)
-    await _until_gone(desk, link)
-    second = await desk.playwright.chromium.connect_over_cdp(
+    await _until_gone(browsers, link)
+    second = await browsers.playwright.chromium.connect_over_cdp(
         await session.browser.get_endpoint_url()
     )
-    desk.connected.append(second)
+    browsers.connected.append(second)
     assert await second.contexts[0].pages[0].evaluate("navigator.userAgent") == "Mine/1.0"
     async with aiohttp.ClientSession() as http, http.get(f"{link}json/version") as answer:
         assert (await answer.json())["User-Agent"] == "Mine/1.0"
 
 
-async def test_a_browser_that_a_client_closes_is_started_again(desk: Desk) -> None:
+async def test_a_browser_that_a_client_closes_is_started_again(browsers: Browsers) -> None:
     """As one that was killed; its profile is whole."""
-    session = await desk.session()
-    browser = await desk.connect(session)
+    session = await browsers.session()
+    browser = await browsers.connect(session)
     link = (await session.get_link("https")).unwrap()
     await (await browser.new_browser_cdp_session()).send("Browser.close")
-    await _until_gone(desk, link)
-    assert (await desk.connect(session)).contexts[0].pages
+    await _until_gone(browsers, link)
+    assert (await browsers.connect(session)).contexts[0].pages
 
 
-async def test_a_second_start_leaves_the_browser_as_it_is(desk: Desk) -> None:
+async def test_a_second_start_leaves_the_browser_as_it_is(browsers: Browsers) -> None:
     """Several at once start one."""
-    session = await desk.session()
+    session = await browsers.session()
     await asyncio.gather(*(session.browser.initialize() for _ in range(3)))
     ports = {session.browser.endpoint_router_port}
     (await session.browser.initialize(BrowserOption(user_agent="Other/1.0"))).unwrap()
@@ -120,10 +120,10 @@ _ANSWERS = (
 )
 
 
-async def test_nothing_that_a_session_answers_leads_elsewhere(desk: Desk) -> None:
+async def test_nothing_that_a_session_answers_leads_elsewhere(browsers: Browsers) -> None:
     """A program of the session has taken the place of its browser."""
-    session = await desk.session()
-    link = await _link_to_impostor(desk, session)
+    session = await browsers.session()
+    link = await _link_to_impostor(browsers, session)
     for answer, status in _ANSWERS:
         (await session.file_system.write_file("/tmp/answer", answer)).unwrap()
         async with aiohttp.ClientSession() as http, http.get(f"{link}json/version") as found:
@@ -136,12 +136,12 @@ async def test_nothing_that_a_session_answers_leads_elsewhere(desk: Desk) -> Non
             assert json.loads(text) == {"webSocketDebuggerUrl": f"{prefix}devtools/browser/1"}
 
 
-async def _link_to_impostor(desk: Desk, session: AsyncSession) -> str:
+async def _link_to_impostor(browsers: Browsers, session: AsyncSession) -> str:
     """Let a program of a session listen where the service expects its browser."""
     (await session.browser.initialize()).unwrap()
     (await session.file_system.write_file("/tmp/hostile.py", _HOSTILE)).unwrap()
     link = (await session.get_link("https")).unwrap()
-    browser = desk.service._running().state.browsers.alive(session.session_id)
+    browser = browsers.service._running().state.browsers.alive(session.session_id)
     assert browser is not None
     browser.port = 8123
     start = "python3 /tmp/hostile.py 8123 >/dev/null 2>&1 &"
@@ -150,9 +150,9 @@ async def _link_to_impostor(desk: Desk, session: AsyncSession) -> str:
     return link
 
 
-async def test_the_address_of_a_browser_is_not_for_pages(desk: Desk) -> None:
+async def test_the_address_of_a_browser_is_not_for_pages(browsers: Browsers) -> None:
     """A page that learned it could drive the browser."""
-    session = await desk.session()
+    session = await browsers.session()
     (await session.browser.initialize()).unwrap()
     link = (await session.get_link("https")).unwrap()
     headers = {"Origin": "http://evil.example"}
@@ -183,9 +183,9 @@ class _Localhost(ThreadedResolver):
 
 
 @pytest.mark.usefixtures("localhost_names")
-async def test_a_link_keeps_its_secret_where_clients_replace_its_path(desk: Desk) -> None:
+async def test_a_link_keeps_its_secret_where_clients_replace_its_path(browsers: Browsers) -> None:
     """Puppeteer's `browserURL` does; then the address names the WebSocket, which leads on."""
-    session = await desk.session()
+    session = await browsers.session()
     link = (await session.get_link("https")).unwrap()
     connector = aiohttp.TCPConnector(resolver=_Localhost())
     async with aiohttp.ClientSession(connector=connector) as http:
@@ -235,10 +235,10 @@ async def test_a_browser_reaches_allowed_hosts_only(
                     assert seen in (await page.look())["text"]
 
 
-async def test_a_paused_session_keeps_its_browser(desk: Desk) -> None:
+async def test_a_paused_session_keeps_its_browser(browsers: Browsers) -> None:
     """A start fails while it is paused, and its pages go on afterwards."""
-    session = await desk.session()
-    page = (await desk.connect(session)).contexts[0].pages[0]
+    session = await browsers.session()
+    page = (await browsers.connect(session)).contexts[0].pages[0]
     await page.set_content("<title>kept</title>")
     (await session.pause()).unwrap()
     assert not (await session.browser.initialize()).success

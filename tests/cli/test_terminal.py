@@ -31,8 +31,8 @@ LIMIT = 60
 CTRL_C, LEAVE = b"\x03", b"\x10\x11"
 
 
-class Desk:
-    """A terminal that is that of this process, and the person who sits at it."""
+class OwnTerminal:
+    """The terminal of this process, and a person who types at it."""
 
     def __init__(self, screen: int, line: int, patch: pytest.MonkeyPatch) -> None:
         self.screen = screen
@@ -43,7 +43,7 @@ class Desk:
     def run(self, arguments: list[str], act: Callable[[Person], None]) -> int:
         """Run a command while a person acts, and return its exit code."""
 
-        def sit() -> None:
+        def type_keys() -> None:
             try:
                 act(Person(self.screen))
             except BaseException as error:
@@ -51,7 +51,7 @@ class Desk:
                 # The person leaves, so that the command ends.
                 os.write(self.screen, LEAVE)
 
-        person = threading.Thread(target=sit)
+        person = threading.Thread(target=type_keys)
         person.start()
         try:
             return self.call(arguments)
@@ -74,11 +74,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk(user: LocalService, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Return a desk at which nobody has typed."""
+def own_terminal(user: LocalService, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnTerminal]:
+    """Return a terminal at which nobody has typed."""
     screen, line = os.openpty()
     set_size(screen, 80, 24)
-    yield Desk(screen, line, monkeypatch)
+    yield OwnTerminal(screen, line, monkeypatch)
     os.close(screen)
     os.close(line)
 
@@ -90,7 +90,7 @@ def session_id(bay: AgentBay) -> str:
 
 
 def test_a_shell_gets_what_is_typed_and_its_exit_code_comes_back(
-    desk: Desk, session_id: str
+    own_terminal: OwnTerminal, session_id: str
 ) -> None:
     """Afterwards the terminal is as it was."""
 
@@ -99,12 +99,14 @@ def test_a_shell_gets_what_is_typed_and_its_exit_code_comes_back(
         person.sees(b"42-test\r\n/tmp\r\n")
         person.types(b"exit 7\n")
 
-    before = termios.tcgetattr(desk.line)
-    assert desk.run(["shell", "-e", "STAGE=test", "-w", "/tmp", session_id], act) == 7
-    assert termios.tcgetattr(desk.line) == before
+    before = termios.tcgetattr(own_terminal.line)
+    assert own_terminal.run(["shell", "-e", "STAGE=test", "-w", "/tmp", session_id], act) == 7
+    assert termios.tcgetattr(own_terminal.line) == before
 
 
-def test_keys_that_end_programs_are_for_the_session(desk: Desk, session_id: str) -> None:
+def test_keys_that_end_programs_are_for_the_session(
+    own_terminal: OwnTerminal, session_id: str
+) -> None:
     """Ctrl-C ends the program there, and not the command here."""
 
     def act(person: Person) -> None:
@@ -114,10 +116,10 @@ def test_keys_that_end_programs_are_for_the_session(desk: Desk, session_id: str)
         person.types(b"echo end-$((1 + 1)); exit\n")
         person.sees(b"end-2")
 
-    assert desk.run(["shell", session_id], act) in (0, 130)
+    assert own_terminal.run(["shell", session_id], act) in (0, 130)
 
 
-def test_a_new_size_is_that_of_the_session_too(desk: Desk, session_id: str) -> None:
+def test_a_new_size_is_that_of_the_session_too(own_terminal: OwnTerminal, session_id: str) -> None:
     """From the first one on."""
 
     def act(person: Person) -> None:
@@ -127,11 +129,11 @@ def test_a_new_size_is_that_of_the_session_too(desk: Desk, session_id: str) -> N
         # The signal and the keys take different ways.
         person.types(b"until [ \"$(stty size)\" = '40 100' ]; do sleep 0.1; done; exit 8\n")
 
-    assert desk.run(["shell", session_id], act) == 8
+    assert own_terminal.run(["shell", session_id], act) == 8
 
 
 def test_a_terminal_that_was_left_goes_on(
-    desk: Desk, session_id: str, capfd: pytest.CaptureFixture[str]
+    own_terminal: OwnTerminal, session_id: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The message says how to come back."""
 
@@ -144,14 +146,14 @@ def test_a_terminal_that_was_left_goes_on(
         person.types(b"echo again-$KEPT; exit 5\n")
         person.sees(b"again-some-42")
 
-    assert desk.run(["shell", session_id], leave) == 0
+    assert own_terminal.run(["shell", session_id], leave) == 0
     found = re.search(r"agentbay shell (\S+) --attach (\S+)\n", capfd.readouterr().err)
     assert found is not None
     assert found[1] == session_id
-    assert desk.run(["shell", session_id, "--attach", found[2]], come_back) == 5
+    assert own_terminal.run(["shell", session_id, "--attach", found[2]], come_back) == 5
 
 
-def test_other_keys_can_leave(desk: Desk, session_id: str) -> None:
+def test_other_keys_can_leave(own_terminal: OwnTerminal, session_id: str) -> None:
     """The usual ones are typed into the session then."""
 
     def act(person: Person) -> None:
@@ -159,10 +161,10 @@ def test_other_keys_can_leave(desk: Desk, session_id: str) -> None:
         person.sees(b"ready-2")
         person.types(b"\x1d")
 
-    assert desk.run(["shell", "--detach-keys", "ctrl-]", session_id], act) == 0
+    assert own_terminal.run(["shell", "--detach-keys", "ctrl-]", session_id], act) == 0
 
 
-def test_a_program_can_run_in_the_terminal(desk: Desk, session_id: str) -> None:
+def test_a_program_can_run_in_the_terminal(own_terminal: OwnTerminal, session_id: str) -> None:
     """With its arguments as they were given."""
 
     def act(person: Person) -> None:
@@ -178,21 +180,23 @@ def test_a_program_can_run_in_the_terminal(desk: Desk, session_id: str) -> None:
         "a b",
         "$HOME",
     ]
-    assert desk.run(["exec", "-it", session_id, *program], act) == 3
+    assert own_terminal.run(["exec", "-it", session_id, *program], act) == 3
 
 
-def test_a_session_of_its_own_can_be_a_shell(desk: Desk, user: LocalService) -> None:
+def test_a_session_of_its_own_can_be_a_shell(own_terminal: OwnTerminal, user: LocalService) -> None:
     """It is deleted with it."""
 
     def act(person: Person) -> None:
         person.types(b"echo ready-$((1 + 1)); exit 4\n")
         person.sees(b"ready-2")
 
-    assert desk.run(["run", "-it", "--rm", "linux_latest"], act) == 4
+    assert own_terminal.run(["run", "-it", "--rm", "linux_latest"], act) == 4
     assert not user.living()
 
 
-def test_a_shell_ends_with_its_session(desk: Desk, session_id: str, bay: AgentBay) -> None:
+def test_a_shell_ends_with_its_session(
+    own_terminal: OwnTerminal, session_id: str, bay: AgentBay
+) -> None:
     """As one that was killed; the terminal is as it was."""
 
     def act(person: Person) -> None:
@@ -200,13 +204,13 @@ def test_a_shell_ends_with_its_session(desk: Desk, session_id: str, bay: AgentBa
         person.sees(b"ready-2")
         bay.get(session_id).session.delete()
 
-    before = termios.tcgetattr(desk.line)
-    assert desk.run(["shell", session_id], act) == 137
-    assert termios.tcgetattr(desk.line) == before
+    before = termios.tcgetattr(own_terminal.line)
+    assert own_terminal.run(["shell", session_id], act) == 137
+    assert termios.tcgetattr(own_terminal.line) == before
 
 
 def test_what_ends_the_command_ends_the_terminal_that_it_opened(
-    desk: Desk, session_id: str, bay: AgentBay, monkeypatch: pytest.MonkeyPatch
+    own_terminal: OwnTerminal, session_id: str, bay: AgentBay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody could come back: its id was not told."""
 
@@ -214,7 +218,7 @@ def test_what_ends_the_command_ends_the_terminal_that_it_opened(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(terminal, "attach", interrupt)
-    assert desk.call(["shell", session_id]) == 130
+    assert own_terminal.call(["shell", session_id]) == 130
     assert bay.get(session_id).unwrap().pty.list() == []
 
 
@@ -243,22 +247,24 @@ class FullTerminal:
 
 @pytest.mark.parametrize("error", [PtyError("the input is full"), PtyNotConnectedError("it ended")])
 def test_keys_that_do_not_arrive_are_an_error(
-    desk: Desk, error: Exception, monkeypatch: pytest.MonkeyPatch
+    own_terminal: OwnTerminal, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which ends the command."""
-    os.write(desk.screen, b"x")
-    with os.fdopen(os.dup(desk.line)) as stdin:
+    os.write(own_terminal.screen, b"x")
+    with os.fdopen(os.dup(own_terminal.line)) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         with pytest.raises(type(error)):
             terminal.attach(cast("Any", FullTerminal(error)), b"\x10")
 
 
-def test_a_terminal_that_is_gone_is_left(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_is_gone_is_left(
+    own_terminal: OwnTerminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The window was closed; what runs in the session goes on."""
-    with os.fdopen(os.dup(desk.line)) as stdin:
+    with os.fdopen(os.dup(own_terminal.line)) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setattr(terminal.os, "read", broken_read(stdin.fileno()))
-        os.write(desk.screen, b"x")
+        os.write(own_terminal.screen, b"x")
         assert terminal.attach(cast("Any", FullTerminal(AssertionError())), b"\x10") is None
 
 
@@ -291,9 +297,11 @@ def test_what_needs_a_terminal_says_so(
     assert (done.code, told in done.err, len(user.journal)) == (2, True, 0)
 
 
-def test_a_terminal_has_no_time_limit(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_terminal_has_no_time_limit(
+    own_terminal: OwnTerminal, capfd: pytest.CaptureFixture[str]
+) -> None:
     """A person decides when it is over."""
-    assert desk.call(["run", "-t", "--timeout", "5s", "--", "sh"]) == 2
+    assert own_terminal.call(["run", "-t", "--timeout", "5s", "--", "sh"]) == 2
     assert "--timeout is for programs without a terminal" in capfd.readouterr().err
 
 
@@ -302,10 +310,12 @@ def test_keys_have_the_names_of_docker() -> None:
     assert parse_keys("ctrl-a,x,ctrl-@,ctrl-_") == b"\x01x\x00\x1f"
 
 
-def test_a_size_is_within_what_sessions_have(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_size_is_within_what_sessions_have(
+    own_terminal: OwnTerminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that is not known is the usual one."""
-    set_size(desk.screen, 1000, 0)
-    with os.fdopen(os.dup(desk.line)) as stdin:
+    set_size(own_terminal.screen, 1000, 0)
+    with os.fdopen(os.dup(own_terminal.line)) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert terminal_size() == (500, 24)
 

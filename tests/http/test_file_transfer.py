@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import json
 import os
 import tarfile
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +22,7 @@ from agentbay_async import (
     SessionNotFoundError,
     TransferError,
 )
-from agentbay_async.services._files import archive, transfer
+from agentbay_async.services._files import archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,15 +267,6 @@ async def test_corrupted_transfer_is_detected(
     assert isinstance(down.error, TransferError)
     assert "checksum" in down.error_message
     assert (here / "f").read_bytes() == b"precious"
-
-
-async def test_work_beside_a_block_ends_with_the_block() -> None:
-    """A download that fails does not wait for the checksum that the session computes meanwhile."""
-    with suppress(KeyError):
-        async with transfer._meanwhile(asyncio.sleep(3600)) as task:
-            await asyncio.sleep(0)
-            raise KeyError
-    assert task.cancelled()
 
 
 def _damage_contexts(service: LocalService) -> None:

@@ -39,8 +39,8 @@ def flat(value: Any, name: str = "") -> dict[str, str]:
 
 
 @attrs.frozen
-class Dialect:
-    """What is common to both clients.
+class RequestWriter:
+    """Writes the requests of a client; what is common to both.
 
     Attributes:
         host: The endpoint, which has no scheme: both speak HTTPS whatever they are told.
@@ -80,7 +80,7 @@ class Dialect:
         )
 
 
-class TypeScript(Dialect):
+class TypeScript(RequestWriter):
     """Node 20 with ``querystring``; bodies are streams, so that they are sent in chunks."""
 
     LANGUAGE = "typescript"
@@ -156,7 +156,7 @@ class TypeScript(Dialect):
 _UNESCAPED = "-_.!~*'()"
 
 
-class Go(Dialect):
+class Go(RequestWriter):
     """net/http with ``url.Values``: fields in the order of their names, and HTTP/2 if offered."""
 
     LANGUAGE = "golang"

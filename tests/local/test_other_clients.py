@@ -16,7 +16,7 @@ from tests.local.conftest import DEADLINE
 
 from agentbay_local import LocalService
 
-from .other_clients import Dialect, Go, TypeScript, Wire
+from .other_clients import Go, RequestWriter, TypeScript, Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -127,13 +127,13 @@ def check_types(value: Any, expected: Any, where: str) -> None:
 class Client:
     """A client, and its connection to the service."""
 
-    def __init__(self, dialect: Dialect, wire: Wire) -> None:
-        self.dialect = dialect
+    def __init__(self, writer: RequestWriter, wire: Wire) -> None:
+        self.writer = writer
         self._wire = wire
 
     async def ok(self, action: str, **fields: Any) -> Any:
         """Send an action that must succeed, and return its data."""
-        return (await self.body(action, self.dialect.post(action, **fields))).get("Data")
+        return (await self.body(action, self.writer.post(action, **fields))).get("Data")
 
     async def body(self, action: str, packets: list[bytes]) -> dict[str, Any]:
         """Send a request that must succeed, and return its body."""
@@ -146,7 +146,7 @@ class Client:
 
     async def error(self, action: str, **fields: Any) -> tuple[int, dict[str, Any]]:
         """Send an action that must fail, and return the status and the body."""
-        status, body = await self._wire.ask(self.dialect.post(action, **fields))
+        status, body = await self._wire.ask(self.writer.post(action, **fields))
         check_types(body, _ENVELOPE, action)
         return status, body
 
@@ -169,7 +169,7 @@ class Client:
     async def create(self, **fields: Any) -> dict[str, Any]:
         """Create a session, and return its data."""
         data: dict[str, Any] = await self.ok(
-            "CreateMcpSession", SdkStats=self.dialect.stats(), **fields
+            "CreateMcpSession", SdkStats=self.writer.stats(), **fields
         )
         assert data["Success"]
         return data
@@ -195,9 +195,9 @@ def trusting(service: LocalService, protocols: tuple[str, ...]) -> ssl.SSLContex
 async def client(service: LocalService, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     """Return each client in turn, with one connection for all that it sends."""
     endpoint = service.endpoint.removeprefix("https://")
-    dialect = request.param(endpoint, service.api_key)
+    writer = request.param(endpoint, service.api_key)
     async with Wire(endpoint, trusting(service, ("http/1.1",))) as wire:
-        yield Client(dialect, wire)
+        yield Client(writer, wire)
 
 
 def synced(context: str) -> str:
@@ -237,7 +237,7 @@ async def test_a_session_has_what_its_create_asked_for(client: Client) -> None:
     assert [task["status"] for task in await client.settled(session)] == ["Success"]
 
     assert json.loads((await client.ok("GetLabel", SessionId=session))["Labels"]) == labels
-    packets = client.dialect.post("ListSession", Labels=text, MaxResults=10)
+    packets = client.writer.post("ListSession", Labels=text, MaxResults=10)
     listed = await client.body("ListSession", packets)
     assert listed["Data"][0]["SessionId"] == session
     assert (listed["TotalCount"], listed["MaxResults"], listed["NextToken"]) == (1, 10, "")
@@ -293,9 +293,9 @@ async def test_a_tool_is_called_directly_and_by_the_api(
         )
     ]
     address = service.endpoint.removeprefix("https://")
-    async with Wire(address, trusting(service, client.dialect.PROTOCOLS)) as wire:
+    async with Wire(address, trusting(service, client.writer.PROTOCOLS)) as wire:
         assert wire.protocol in (None, "http/1.1")
-        packets = client.dialect.direct(
+        packets = client.writer.direct(
             created["LinkUrl"], created["Token"], "shell", "wuying_shell", args
         )
         status, body = await wire.ask(packets)
@@ -352,11 +352,11 @@ async def test_the_file_store_of_a_session_has_a_list_as_its_parameter(client: C
     """TypeScript sends everything in the query, by GET; Go sends a form."""
     session = (await client.create())["SessionId"]
     action, fields = "GetAndLoadInternalContext", {"ContextTypes": ["file_transfer"]}
-    if isinstance(client.dialect, TypeScript):
-        packets = client.dialect.get(action, SessionId=session, **fields)
+    if isinstance(client.writer, TypeScript):
+        packets = client.writer.get(action, SessionId=session, **fields)
         assert b"&ContextTypes.1=file_transfer&" in packets[0]
     else:
-        packets = client.dialect.post(action, SessionId=session, **fields)
+        packets = client.writer.post(action, SessionId=session, **fields)
         assert b"&ContextTypes.1=file_transfer&" in packets[0]
     (store,) = (await client.body(action, packets))["Data"]
     assert store["ContextPath"] == "/tmp/file-transfer"
@@ -367,15 +367,15 @@ async def test_the_file_store_of_a_session_has_a_list_as_its_parameter(client: C
 async def test_any_action_comes_by_get_with_objects_in_lists(service: LocalService) -> None:
     """As the gateway takes them: ``Name.1.Member``."""
     endpoint = service.endpoint.removeprefix("https://")
-    dialect = TypeScript(endpoint, service.api_key)
+    writer = TypeScript(endpoint, service.api_key)
     async with Wire(endpoint, trusting(service, ("http/1.1",))) as wire:
-        client = Client(dialect, wire)
+        client = Client(writer, wire)
         context = await client.ok("GetContext", Name=f"n-{uuid.uuid4().hex}", AllowCreate=True)
         entries = [
             {"ContextId": context["Id"], "Path": "/tmp/one"},
             {"ContextId": context["Id"], "Path": "/tmp/two", "Policy": "{}"},
         ]
-        packets = dialect.get("CreateMcpSession", PersistenceDataList=entries)
+        packets = writer.get("CreateMcpSession", PersistenceDataList=entries)
         created = (await client.body("CreateMcpSession", packets))["Data"]
         tasks = await client.settled(created["SessionId"])
     assert sorted(task["path"] for task in tasks) == ["/tmp/one", "/tmp/two"]
@@ -383,7 +383,7 @@ async def test_any_action_comes_by_get_with_objects_in_lists(service: LocalServi
 
 async def test_a_wrong_key_is_an_error_that_the_client_reads(client: Client) -> None:
     """The connection may be closed after it."""
-    stranger = type(client.dialect)(client.dialect.host, "akm-wrong")
+    stranger = type(client.writer)(client.writer.host, "akm-wrong")
     status, body = await Client(stranger, client._wire).error("ListSession", Labels="{}")
     assert (status, body["Code"], body["Success"]) == (400, "NOT_LOGIN", False)
 

@@ -70,7 +70,7 @@ async def test_a_program_that_fills_the_screen_is_shown_to_who_comes_later(
     assert await terminal.seen(terminals) == [line.format(9) for line in FRAMED]
 
 
-async def test_a_viewer_needs_only_what_came_since_the_last_look(terminals: Terminals) -> None:
+async def test_a_page_needs_only_what_came_since_the_last_look(terminals: Terminals) -> None:
     """The frame is no longer kept, but its screen is."""
     terminal = Terminal(keeps=4096)
     terminal.write(FRAME)

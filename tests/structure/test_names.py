@@ -21,6 +21,10 @@ _TREES = (
     "src/agentbay_local",
     "src/agentbay_cli",
     "src/agentbay_integrations",
+    "src/agentbay_mcp",
+    "tests",
+    "benchmarks",
+    "examples",
     "scripts",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from agentbay_async._lifecycle import shielding
 from agentbay_async._lifecycle.shielding import (
     BackgroundTasks,
     ShieldedTask,
+    run_beside,
     run_or_undo,
     run_shielded,
 )
@@ -154,13 +156,13 @@ async def test_a_shielded_task_needs_no_second_task() -> None:
         made.append(asyncio.current_task())
         return "made"
 
-    async def crew(task: ShieldedTask) -> None:
+    async def main(task: ShieldedTask) -> None:
         task.active = True
         await run_or_undo(work(), _Work().undo)
         made.append(asyncio.current_task())
         await asyncio.create_task(_made(work()))
 
-    await ShieldedTask(crew)
+    await ShieldedTask(main)
     assert made[0] is made[1]
     assert made[2] is not made[1]
 
@@ -175,11 +177,11 @@ async def test_a_stopped_shielded_task_undoes_its_work() -> None:
     """It is stopped after the work; a second stop changes nothing."""
     work = _Work()
 
-    async def crew(task: ShieldedTask) -> None:
+    async def main(task: ShieldedTask) -> None:
         task.active = True
         await run_or_undo(work.run(), work.undo)
 
-    running = ShieldedTask(crew)
+    running = ShieldedTask(main)
     await work.begun.wait()
     running.stop()
     await _turns()
@@ -194,10 +196,10 @@ async def test_a_stopped_shielded_task_undoes_its_work() -> None:
 async def test_an_idle_shielded_task_is_stopped_at_once() -> None:
     """It has no work to finish."""
 
-    async def crew(_task: ShieldedTask) -> None:
+    async def main(_task: ShieldedTask) -> None:
         await asyncio.Event().wait()
 
-    running = ShieldedTask(crew)
+    running = ShieldedTask(main)
     await _turns()
     running.stop()
     with pytest.raises(asyncio.CancelledError):
@@ -343,13 +345,13 @@ def test_a_worker_begins_nothing_more_when_its_loop_is_shut_down(
     """It undoes what it is doing."""
     works = [_Work(), _Work()]
 
-    async def crew(task: ShieldedTask) -> None:
+    async def main(task: ShieldedTask) -> None:
         task.active = True
         for work in works:
             await run_or_undo(work.run(), work.undo)
 
     async def start() -> ShieldedTask:
-        task = ShieldedTask(crew)
+        task = ShieldedTask(main)
         await _turns()
         return task
 
@@ -377,3 +379,28 @@ def test_what_work_left_is_cleaned_up_when_it_is_cut_off(
         with suppress(KeyboardInterrupt):
             loop.run_until_complete(asyncio.wait(tasks))
     assert cleaned == [shielding.SHUTDOWN_GRACE]
+
+
+async def test_work_beside_a_block_ends_with_the_block() -> None:
+    """If the block fails, too."""
+    with suppress(KeyError):
+        async with run_beside(anyio.sleep_forever()) as task:
+            await asyncio.sleep(0)
+            raise KeyError
+    assert task.cancelled()
+
+
+async def test_an_error_beside_a_block_is_told_by_its_task_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody else gets it, and asyncio does not log it."""
+
+    async def fail() -> None:
+        raise KeyError
+
+    async with run_beside(fail()) as task:
+        await asyncio.wait([task])
+    assert isinstance(task.exception(), KeyError)
+    del task
+    gc.collect()
+    assert "KeyError" not in caplog.text

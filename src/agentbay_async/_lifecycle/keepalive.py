@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from math import inf
 from typing import TYPE_CHECKING
 
+from agentbay_async._lifecycle.shielding import run_beside
 from agentbay_async._protocol import schema
 from agentbay_async.errors import AgentBayError, SessionNotFoundError
 
@@ -91,14 +92,8 @@ async def kept(keeper: KeepAlive) -> AsyncIterator[None]:
         SessionNotFoundError: The session ended while the block ran.
         Exception: The error that `warn` raised.
     """
-    from asyncio import create_task, wait
-
-    task = create_task(keeper.run())
-    try:
+    async with run_beside(keeper.run()) as task:
         yield
-    finally:
-        task.cancel()
-        await wait([task])
     if keeper.gone is not None:
         raise keeper.gone
     if not task.cancelled():

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import CancelledError, Task, create_task, current_task, get_running_loop, wait
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,14 @@ from agentbay_async.errors import ClosedError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Iterable,
+        Iterator,
+    )
 
     from agentbay_async._clock import Clock
 
@@ -86,6 +93,22 @@ async def _undo(task: Task[T], undo: Callable[[T], Awaitable[object]]) -> None:
     await wait([task])
     if not task.cancelled() and task.exception() is None:
         await undo(task.result())
+
+
+@asynccontextmanager
+async def run_beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[Task[T]]:
+    """Run `work` during the block, in the yielded task, and cancel it at the end if it still runs.
+
+    Only the task tells its error.
+    """
+    task = create_task(work)
+    # Retrieved, because nobody does if the block fails; asyncio would log it.
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await wait([task])
 
 
 class _LoopState:

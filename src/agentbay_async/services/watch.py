@@ -8,6 +8,7 @@ import threading
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from agentbay_async._lifecycle.shielding import run_beside
 from agentbay_async.errors import OperationTimeoutError
 from agentbay_async.models._later import Later, nothing
 from agentbay_async.services._file_changes import iter_batches
@@ -103,14 +104,10 @@ class AsyncDirectoryWatch:
         return self._task is not None and not self._task.done()
 
     async def _run(self) -> None:
-        worker = asyncio.create_task(self._watch())
-        # Polled, because a threading.Event cannot wake an event loop.
-        try:
+        async with run_beside(self._watch()) as worker:
+            # Polled, because a threading.Event cannot wake an event loop.
             while not worker.done() and not self.stop_event.is_set():
                 await self._api.clock.sleep(self._interval)
-        finally:
-            worker.cancel()
-            await asyncio.wait([worker])
         if not worker.cancelled() and (error := worker.exception()) is not None:
             logger.warning("the watch of %s ended: %s", self._path, error)
             raise error

@@ -55,10 +55,10 @@ async def test_throttled_creates_all_succeed_in_the_end(
 ) -> None:
     """The service accepts eight at a time; no setting is needed."""
 
-    def crowd(_number: int) -> HttpResponse | None:
+    def throttle(_number: int) -> HttpResponse | None:
         return HttpResponse.failure("Throttling.User", status=429) if service.active > 8 else None
 
-    service.fail_with = crowd
+    service.fail_with = throttle
     # Each answer takes a turn of the loop, in which the next requests arrive.
     result = await bay.create_many(PARAMS, 300, max_concurrency=64)
     assert (result.done, result.failed) == (300, 0)

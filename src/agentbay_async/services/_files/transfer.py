@@ -12,14 +12,14 @@ import os
 import shutil
 import tarfile
 import tempfile
-from asyncio import create_task, wait
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import attrs
 from anyio import to_thread
 
+from agentbay_async._lifecycle.shielding import run_beside
 from agentbay_async._sync import transfers
 from agentbay_async.errors import FileError
 from agentbay_async.models.contexts import TransferReceipt
@@ -28,12 +28,10 @@ from agentbay_async.services._files.file_store import FileStore, Options, open_s
 
 if TYPE_CHECKING:
     from asyncio import Task
-    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from agentbay_async._sync.transfers import Progress
     from agentbay_async.services._files.remote_io import RemoteFiles
-
-T = TypeVar("T")
 
 # Up to this size the tools are faster than the store, which takes five calls and a wait.
 _MAX_BY_TOOLS = 256 * 1024
@@ -181,7 +179,7 @@ class FileTransfer:
             try:
                 await self._measure(path, temporary, most="0")
                 # The session hashes the copy while it is on its way.
-                async with _meanwhile(self._measure(temporary)) as measured:
+                async with run_beside(self._measure(temporary)) as measured:
                     return await self._get_from_store(store, temporary, target, options, measured)
             finally:
                 await self._files.discard(temporary)
@@ -275,19 +273,6 @@ def _transfer_errors(path: str, action: str) -> Iterator[None]:
         yield
     except (OSError, tarfile.TarError) as error:
         raise transfers.failed(f"{action} of {path}: {error}", path) from error
-
-
-@asynccontextmanager
-async def _meanwhile(work: Coroutine[Any, Any, T]) -> AsyncIterator[Task[T]]:
-    """Run `work` during the block. It is cancelled at the end, unless it has ended."""
-    task = create_task(work)
-    # Retrieved, because nobody does if the block fails.
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await wait([task])
 
 
 @asynccontextmanager
