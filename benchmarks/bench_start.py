@@ -90,7 +90,7 @@ async def measure(starters: Sequence[Starter], rounds: int, at_once: int) -> dic
         rounds: How often each has its turn.
         at_once: How many starts a turn has.
     """
-    measured = {starter.name: Starts() for starter in starters}
+    measured = {starter.name: Starts() for starter in starters if rounds}
     for number in range(rounds):
         first = number % len(starters)
         for starter in [*starters[first:], *starters[:first]]:

@@ -162,7 +162,7 @@ class ContextService(_facade.Facade[AsyncContextService]):
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `context_id` is blank.
+            InvalidArgumentError: `context_id` is blank, or `parent_folder_path` has ``..`` in it.
             AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
         return BlockingIterator(

@@ -131,6 +131,10 @@ class RunSpanHook(Protocol):
         """Return the context of the span, for workers in other processes."""
         ...
 
+    def fail(self, error: Exception) -> None:
+        """Mark a run as failed that an error ends."""
+        ...
+
     def end(self, done: int, failed: int) -> None:
         """End the span with the numbers of the run."""
         ...

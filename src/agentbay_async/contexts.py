@@ -267,7 +267,7 @@ class AsyncContextService:
 
         Raises:
             ArgumentTypeError: An argument has the wrong type.
-            InvalidArgumentError: `context_id` is blank.
+            InvalidArgumentError: `context_id` is blank, or `parent_folder_path` has ``..`` in it.
             AgentBayError: A page cannot be fetched; the pages before it were yielded.
         """
         name, folder = _check.identifier(context_id, "context_id"), _folder(parent_folder_path)

@@ -60,7 +60,10 @@ AllowHosts = Annotated[
 ]
 Json = Annotated[
     bool,
-    typer.Option("--json", help="Print one JSON object at the end, with output and exit code."),
+    typer.Option(
+        "--json",
+        help="Print one JSON object: at the end, with output and exit code; with -d at once.",
+    ),
 ]
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[-- PROGRAM...]", help="A program, and arguments.")

@@ -130,6 +130,21 @@ async def test_the_calls_of_a_bulk_run_are_below_its_span(bay: AsyncAgentBay) ->
     assert len(_spans("agentbay.delete_many")) == 1
 
 
+async def test_a_run_that_an_error_ends_has_failed(bay: AsyncAgentBay) -> None:
+    """Although none of its inputs has."""
+
+    def inputs() -> Iterator[CreateSessionParams]:
+        raise LookupError
+        yield
+
+    with pytest.raises(LookupError):
+        await bay.create_many(inputs())
+    [run] = _spans("agentbay.create_many")
+    assert run.attributes["error.type"] == "LookupError"
+    assert not run.status.is_ok
+    assert run.attributes["agentbay.failed"] == 0
+
+
 async def test_workers_of_a_cluster_continue_the_trace(
     bay: AsyncAgentBay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

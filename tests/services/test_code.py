@@ -229,6 +229,17 @@ _FRAMES: list[dict[str, Any]] = [
 ]
 
 
+async def test_results_without_content_are_counted_too(
+    linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session could send any number of them."""
+    monkeypatch.setattr("agentbay_async.services.code.MAX_OUTPUT", 1000)
+    _streams(machine, *[{"eventType": "result", "result": {}}] * 50, _FRAMES[-1])
+    result = await linked.code.run("x", on_stdout=lambda _text: None)
+    assert result.truncated
+    assert len(result.results) <= 5
+
+
 async def test_a_result_with_too_much_output_is_cut(
     linked: AsyncSession, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from agentbay_async import (
     OperationTimeoutError,
     SessionNotFoundError,
     ToolError,
+    UsageError,
 )
 from agentbay_async.services import _file_changes
 
@@ -87,6 +88,18 @@ async def test_changes_before_the_watch_are_not_reported(join: Join, machine: Ma
     async with _watch(await join(), "/w/") as changes:
         assert await _next(changes) == _change(_NEW)
     assert {call.args["path"] for call in machine.calls} == {"/w"}
+
+
+async def test_an_iteration_ends_by_aclose_alone(join: Join, machine: Machine) -> None:
+    """`close`, which tasks call on what never ran, must not seem to end it."""
+    machine.offer(WsUrl="")
+    _answers(machine, [], [_NEW])
+    changes = _watch(await join())
+    changes.close()
+    await _next(changes)
+    with pytest.raises(UsageError, match="aclose"):
+        changes.close()
+    await changes.aclose()
 
 
 async def test_interval_passes_between_two_polls(join: Join, machine: Machine, clock: Any) -> None:

@@ -59,8 +59,8 @@ class Process(_facade.Facade[AsyncProcess]):
     def hint(self) -> str:
         """What may help after a failure, for example how to let the session reach a host.
 
-        It is ``""`` while the process runs, after a success, and if the session knows nothing; so
-        far only the local service tells something.
+        It is ``""`` while the process runs, after a success, or if the session gives no hint. Only
+        the local service gives hints so far.
         """
         return self._aio.hint
 

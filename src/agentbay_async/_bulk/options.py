@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from agentbay_async._api import Api, TelemetryHook
+    from agentbay_async._api import Api, RunSpanHook, TelemetryHook
 
 T = TypeVar("T")
 
@@ -48,6 +48,10 @@ class RunOptions:
     burst: float = 1.0
     trusted: bool = False
     telemetry: TelemetryHook | None = attrs.field(default=None, eq=False)
+
+    def begin_span(self, size: int | None) -> RunSpanHook | None:
+        """Begin the span of a run over `size` inputs; return ``None`` without telemetry."""
+        return None if self.telemetry is None else self.telemetry.run(self.operation, size)
 
     def token_bucket(self) -> TokenBucket | None:
         """Return a token bucket for the rate, or ``None`` if there is no rate."""

@@ -162,6 +162,7 @@ class RunSpan:
         self._telemetry = telemetry
         self._span = span
         self._trace = trace
+        self._has_failed = False
 
     def call(self, start: Callable[[], None]) -> None:
         """Call a function that starts tasks; their spans are below this one."""
@@ -173,11 +174,16 @@ class RunSpan:
         with self._trace.use_span(self._span):
             return self._telemetry.carrier()
 
+    def fail(self, error: Exception) -> None:
+        """Mark the run as failed: `error` ends it."""
+        self._telemetry.fail(self._span, type(error).__name__)
+        self._has_failed = True
+
     def end(self, done: int, failed: int) -> None:
         """End the span with the numbers of the run."""
         self._span.set_attribute("agentbay.done", done)
         self._span.set_attribute("agentbay.failed", failed)
-        if failed:
+        if failed and not self._has_failed:
             self._telemetry.fail(self._span, "failed_inputs")
         self._span.end()
 

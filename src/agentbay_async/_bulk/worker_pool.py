@@ -117,8 +117,7 @@ class WorkerPool(Generic[I, S]):
         deadline = self._options.deadline
         timer = None if deadline is None else loop.call_later(deadline, self._expire)
         self._room = Event()
-        telemetry = self._options.telemetry
-        span = telemetry.run(self._options.operation, self.inputs.size) if telemetry else None
+        span = self._options.begin_span(self.inputs.size)
         try:
             if span is None:
                 self._start_workers()
@@ -131,6 +130,10 @@ class WorkerPool(Generic[I, S]):
             for index in range(self.inputs.taken, owed):
                 self.failed += 1
                 yield BulkOutcome(error=self._timeout("the run"), index=index)
+        except Exception as error:
+            if span is not None:
+                span.fail(error)
+            raise
         finally:
             if timer is not None:
                 timer.cancel()

@@ -166,11 +166,19 @@ async def download(
                     await meter.save(chunk, write)
                 if fetched.size not in (None, meter.done):
                     raise failed(f"download of {path}: {meter.done} of {fetched.size} bytes", path)
-                told = "" if md5 is None else await md5()
+                told = "" if md5 is None else await _told_checksum(md5, path)
                 receipt = meter.receipt(path, fetched.etag, "download", fetched.md5, told)
                 return attrs.evolve(receipt, http_status=fetched.status)
 
     return await _with_retries(api, url, attempt)
+
+
+async def _told_checksum(md5: Callable[[], Awaitable[str]], path: str) -> str:
+    try:
+        return await md5()
+    except TransportError as error:
+        # Not retried: another download of the same content would not tell it either.
+        raise failed(f"download of {path}: its checksum is unknown ({error})", path) from error
 
 
 def failed(message: str, path: str, http_status: int | None = None) -> TransferError:
@@ -205,7 +213,7 @@ class Meter:
             write(chunk)
             self.hash(chunk)
 
-        # One way to a thread for both.
+        # Both in one call on a thread, because reaching a thread takes time.
         await to_thread.run_sync(write_and_hash)
         await self.count(chunk)
 

@@ -164,7 +164,7 @@ class Access:
 
 
 class _Change:
-    """A call that may write files; a class, because it is on the way of each call of a tool."""
+    """A call that may write files. Every call of a tool makes one: a generator would cost more."""
 
     __slots__ = ("_access",)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from agentbay_async.errors import ArgumentTypeError
+from agentbay_async.errors import ArgumentTypeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -66,10 +66,11 @@ class ClosingIterator(AsyncIterator[T], AwaitableCoroutine[NoReturn]):
                     break
     """
 
-    __slots__ = ("__weakref__", "_source")
+    __slots__ = ("__weakref__", "_has_begun", "_source")
 
     def __init__(self, source: AsyncGenerator[T, None]) -> None:
         self._source = source
+        self._has_begun = False
 
     def __await__(self) -> Generator[Any, None, NoReturn]:
         raise ArgumentTypeError(
@@ -78,7 +79,17 @@ class ClosingIterator(AsyncIterator[T], AwaitableCoroutine[NoReturn]):
         )
 
     def __anext__(self) -> Awaitable[T]:
+        self._has_begun = True
         return self._source.__anext__()
+
+    def close(self) -> None:
+        """Do nothing, as for a coroutine that was never run; :meth:`aclose` ends an iteration.
+
+        Raises:
+            UsageError: The iteration has begun.
+        """
+        if self._has_begun:
+            raise UsageError("close() cannot end an iteration", hint="Use `await ....aclose()`")
 
     async def aclose(self) -> None:
         """End it. Repeatable."""

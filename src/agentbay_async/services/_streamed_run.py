@@ -68,8 +68,8 @@ async def run_streamed(
     if code is None:
         with contextlib.suppress(AgentBayError):
             await process.wait(_DRAIN)
-    is_cut = stdout.is_cut or stderr.is_cut
-    output = CommandOutput(stdout.text(), stderr.text(), code or 0, truncated=is_cut)
+    texts = stdout.text(), stderr.text()
+    output = CommandOutput(*texts, code or 0, truncated=stdout.is_cut or stderr.is_cut)
     if code is None:
         raise command_timed_out(output, "", session_id, limit)
     if code != 0:

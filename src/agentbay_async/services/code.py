@@ -311,6 +311,10 @@ async def _iter_answer(answer: CodeAnswer) -> AsyncGenerator[CodeEvent, None]:
     yield CodeEvent("end", execution_count=count, execution_time=time, truncated=cut)
 
 
+# What a result takes besides its formats, in characters: it may have none.
+_RESULT_SIZE = 200
+
+
 class _Collected:
     """What streamed code has written and shown, as far as a result keeps it.
 
@@ -342,7 +346,8 @@ class _Collected:
 def _size_of(event: CodeEvent) -> int:
     found = event.result
     formats = () if found is None else (getattr(found, name) for name in found.formats())
-    return len(event.text) + sum(len(str(value)) for value in formats)
+    shown = 0 if found is None else _RESULT_SIZE + sum(len(str(value)) for value in formats)
+    return len(event.text) + shown
 
 
 def _callback_argument(event: CodeEvent) -> object:

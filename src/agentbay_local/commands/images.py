@@ -125,7 +125,7 @@ def _remove(store: ImageStore, name: str, *, as_json: bool) -> int:
 
 def _list(store: ImageStore, *, as_json: bool) -> int:
     if as_json:
-        sys.stdout.write(json.dumps(_rows(store), indent=1) + "\n")
+        sys.stdout.writelines(f"{json.dumps(row)}\n" for row in _rows(store))
         return 0
     sys.stdout.writelines(f"{line}\n" for line in describe_images(store))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,11 +12,13 @@ from aiohttp import web
 from agentbay_async import (
     ArgumentTypeError,
     AsyncAgentBay,
+    ConnectionLostError,
     InvalidArgumentError,
     TransferError,
     TransferProgress,
     TransportError,
 )
+from agentbay_async._sync.transfers import download
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +57,25 @@ async def test_disk_error_is_not_retried(bay: AsyncAgentBay, store: Store, folde
     result = await bay.context.download_file("c-1", "/f", target, progress=progress)
     assert isinstance(result.error, TransferError)
     assert len(store.requests) == 1
+
+
+async def test_a_checksum_that_stays_unknown_repeats_no_download(
+    bay: AsyncAgentBay, store: Store, folder: Path
+) -> None:
+    """The connection that was lost is not that of the download."""
+    store.content = b"x"
+    address = (await bay.context.get_file_download_url("c-1", "/f")).unwrap().url
+
+    async def url() -> str:
+        return address
+
+    async def md5() -> str:
+        raise ConnectionLostError("the connection broke")
+
+    with pytest.raises(TransferError, match=r"checksum is unknown .*broke"):
+        await download(bay._api, "/f", url, folder / "f", None, md5)
+    assert len(store.requests) == 1
+    assert os.listdir(folder) == []
 
 
 async def test_download_is_complete_and_verified(

@@ -218,8 +218,7 @@ class DistributedMap(Generic[T]):
         """
         self._api.background.add_run(self)
         self._started_at = self._had_slots_at = _now()
-        telemetry = self._options.telemetry
-        span = telemetry.run(self._options.operation, self._inputs.size) if telemetry else None
+        span = self._options.begin_span(self._inputs.size)
         try:
             job = await _resolve_endpoint(self._job, self._api)
             if span is not None:
@@ -229,6 +228,10 @@ class DistributedMap(Generic[T]):
             while await self._run_chunks():
                 while self._ready:
                     yield self._count(self._ready.popleft())
+        except Exception as error:
+            if span is not None:
+                span.fail(error)
+            raise
         finally:
             if span is not None:
                 span.end(self._done, self._failed)
