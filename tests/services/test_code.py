@@ -234,7 +234,8 @@ async def test_results_without_content_are_counted_too(
 ) -> None:
     """A session could send any number of them."""
     monkeypatch.setattr("agentbay_async.services.code.MAX_OUTPUT", 1000)
-    _streams(machine, *[{"eventType": "result", "result": {}}] * 50, _FRAMES[-1])
+    empty = {"phase": "event", "eventType": "result", "result": {}}
+    _streams(machine, *[empty] * 50, _FRAMES[-1])
     result = await linked.code.run("x", on_stdout=lambda _text: None)
     assert result.truncated
     assert len(result.results) <= 5
