@@ -104,12 +104,13 @@ def tls_of(endpoint: str | None) -> ssl.SSLContext | None:
 def control_of(endpoint: str | None) -> Callable[..., Any] | None:
     """Return a function that asks the local service; None if another service is meant."""
     from agentbay_async.config import LOCAL, resolve
+    from agentbay_local.loopback import is_loopback
 
     found = resolve(endpoint=endpoint)
     key, url, context = found.api_key, found.endpoint, found.ssl_context
     if url == LOCAL:
         key, url, context = _local_service(may_start=True)
-    elif urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost"):
+    elif not is_loopback(urlsplit(url).hostname or ""):
         return None
 
     from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener

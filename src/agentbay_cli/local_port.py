@@ -12,6 +12,8 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from agentbay_local.loopback import is_loopback
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
@@ -36,7 +38,6 @@ _NOT_PASSED = frozenset(
         "upgrade-insecure-requests",
     }
 )
-_LOCAL_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 _CHUNK = 64 * 1024
 # Seconds without a byte; answers of servers in sessions may take long.
 _SILENCE = 600.0
@@ -83,7 +84,7 @@ class _Proxy:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
         # A page of another site reaches this port under its own name (DNS rebinding).
-        if request.url.host not in _LOCAL_NAMES:
+        if not is_loopback(request.url.host or ""):
             return web.Response(status=421, text="This port is for this machine.\n")
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._join(request)

@@ -147,6 +147,7 @@ def test_only_services_of_this_machine_are_asked(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setenv("AGENTBAY_API_KEY", "akm-x")
     assert control_of("https://agentbay.example.com") is None
+    assert control_of("http://127.0.0.2:8080") is not None
 
 
 def test_a_port_is_forwarded_until_ctrl_c(

@@ -312,6 +312,13 @@ def test_invalid_browser_options_are_rejected(make: Callable[[], object]) -> Non
         make()
 
 
+def test_a_password_in_the_url_of_a_proxy_is_refused_and_not_repeated() -> None:
+    """It would be in the repr of the options."""
+    with pytest.raises(InvalidArgumentError, match="username and password") as raised:
+        BrowserProxy("custom", "http://:s3cret@p:1")
+    assert "s3cret" not in str(raised.value)
+
+
 def test_polling_proxy_has_a_pool_size() -> None:
     """Other strategies have none, and neither have managed addresses: a session gets one."""
     polling = BrowserProxy(proxy_type="wuying", strategy="polling", pollsize=3)

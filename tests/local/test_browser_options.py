@@ -48,6 +48,8 @@ def test_what_chromium_can_take_over_from_a_fingerprint_is_used() -> None:
     [
         ("http://127.0.0.1:3128", None, False),
         ("socks5://localhost:1080", None, False),
+        ("http://127.0.0.2:3128", None, False),
+        ("http://[::1]:3128", None, False),
         ("http://127.0.0.1:3128", "ada", True),
         ("http://proxy.example.com:3128", None, True),
     ],
@@ -56,13 +58,53 @@ def test_a_custom_proxy_needs_a_relay_if_chromium_cannot_use_it(
     server: str, username: str | None, needs_relay: bool
 ) -> None:
     """It replaces that of the session; the password is not shown."""
-    proxy = BrowserProxy("custom", server=server, username=username, password="a-secret")
+    password = "a-secret" if username else None
+    proxy = BrowserProxy("custom", server=server, username=username, password=password)
     options = parse_options(BrowserOption(proxy=proxy).to_wire(), PROFILE)
     assert options.proxy is not None
     assert options.proxy.needs_relay is needs_relay
     assert f"--proxy-server={server}" in options.command()
     assert "--proxy-server=http://relay" in options.command(relay="http://relay")
     assert "a-secret" not in repr(options)
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ("localhost:3128", "http://localhost:3128"),
+        ("HTTP://[::1]:80/path?password=a-secret", "http://[::1]:80"),
+    ],
+)
+def test_the_url_of_a_proxy_is_made_of_scheme_host_and_port(server: str, url: str) -> None:
+    """Nothing else of it reaches the command line."""
+    options = parse_options({"proxies": [{"type": "custom", "server": server}]}, PROFILE)
+    assert f"--proxy-server={url}" in options.command()
+    assert "a-secret" not in repr(options)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "http://:a-secret@127.0.0.1:8080",
+        "http://ada:a-secret@proxy.example.com:8080",
+        ":a-secret@localhost:8080",
+        "http://a-secret@proxy.example.com:8080",
+        "http://ada:8080/a-secret@proxy.example.com:8080",
+    ],
+)
+def test_a_password_in_the_url_of_a_proxy_is_refused_and_not_repeated(server: str) -> None:
+    """The error names the options for it."""
+    with pytest.raises(ApiError) as raised:
+        parse_options({"proxies": [{"type": "custom", "server": server}]}, PROFILE)
+    assert "give username and password as options of the proxy" in raised.value.message
+    assert "a-secret" not in str(raised.value) + raised.value.message
+
+
+def test_an_error_does_not_repeat_the_first_page() -> None:
+    """It may have a password too."""
+    with pytest.raises(ApiError) as raised:
+        parse_options({"defaultNavigateUrl": "//ada:a-secret@example.com"}, PROFILE)
+    assert "a-secret" not in raised.value.message
 
 
 @pytest.mark.parametrize(
@@ -81,9 +123,16 @@ def test_a_custom_proxy_needs_a_relay_if_chromium_cannot_use_it(
         ({"extensionPath": 7}, "must be printable"),
         ({"proxies": [{"type": "managed", "strategy": "sticky"}]}, "must be of type 'custom'"),
         ({"proxies": [{"type": "custom", "server": "x", "username": "a"}]}, "have a server such"),
-        ({"proxies": [{"type": "custom", "server": "http://a:b@c:1"}]}, "have a server such"),
+        (
+            {"proxies": [{"type": "custom", "server": "http://c:1", "password": "b"}]},
+            "must have a username if it has a password.",
+        ),
+        (
+            {"proxies": [{"type": "custom", "server": "http://c:1", "username": "a:b"}]},
+            "must have a username without ':'",
+        ),
         ({"proxies": [{"type": "custom", "server": "http://c:123456"}]}, "have a server such"),
-        ({"proxies": [{"type": "custom", "server": "socks5://c:1"}]}, "must be http://"),
+        ({"proxies": [{"type": "custom", "server": "socks5://c:1"}]}, "begin with http://"),
         ({"proxies": [{"type": "custom"}]}, "must have a server"),
         ({"proxies": [1, 2]}, "must be a list of one proxy"),
         ({"fingerprintRawData": "?"}, "must be a JSON object in base64"),

@@ -35,7 +35,8 @@ class BrowserProxy:
 
     Attributes:
         proxy_type: ``"custom"`` (your own), ``"wuying"`` or ``"managed"`` (the service's).
-        server: The URL of your own proxy, such as ``"http://proxy.example.com:8080"``.
+        server: The URL of your own proxy, such as ``"http://proxy.example.com:8080"``, without a
+            user name or a password.
         username: The user name for the proxy.
         password: The password for the proxy; a secret.
         strategy: For ``"wuying"`` ``"restricted"`` or ``"polling"``, for ``"managed"`` one of
@@ -48,7 +49,7 @@ class BrowserProxy:
         city: Use addresses of this city.
 
     Raises:
-        InvalidArgumentError: A field does not fit the kind of proxy.
+        InvalidArgumentError: A field does not fit the kind of proxy, or `server` has an "@".
     """
 
     proxy_type: str
@@ -70,6 +71,12 @@ class BrowserProxy:
             )
         if self.proxy_type == "custom" and not self.server:
             raise InvalidArgumentError("server must be given for a 'custom' proxy")
+        # Without the URL: it is shown by repr and in logs, and would show a password there.
+        if self.server is not None and "@" in _check.string(self.server, "server"):
+            raise InvalidArgumentError(
+                "server must have no '@'; give the user name and the password as username and "
+                "password"
+            )
         if self.proxy_type == "managed" and not self.user_id:
             raise InvalidArgumentError("user_id must be given for a 'managed' proxy")
         strategies = _PROXIES[self.proxy_type]

@@ -201,7 +201,8 @@ def _url(values: Mapping[str, Any]) -> str:
     if url is None:
         return "about:blank"
     if not urlsplit(url).scheme:
-        raise _wrong("defaultNavigateUrl", f"must be a URL with a scheme, not {url!r:.80}.")
+        # Without the URL, which may have a password.
+        raise _wrong("defaultNavigateUrl", "must be a URL with a scheme, such as 'https://'.")
     return url
 
 
@@ -220,21 +221,38 @@ def _proxy(values: Mapping[str, Any]) -> CustomProxy | None:
         )
     proxy = _parse_proxy(proxies[0])
     if proxy.needs_relay and not proxy.url.startswith("http://"):
-        raise _wrong("proxies", "must be http:// outside the session, or with a user name.")
+        raise _wrong(
+            "proxies",
+            "must begin with http:// if the proxy is outside the session or has a user name.",
+        )
     return proxy
 
 
 def _parse_proxy(given: Mapping[str, Any]) -> CustomProxy:
-    server = _text(given, "server") or ""
-    url = server if "://" in server else f"http://{server}"
+    scheme, host, port = _parse_server(_text(given, "server") or "")
+    name, password = (_text(given, option) or "" for option in ("username", "password"))
+    if password and not name:
+        raise _wrong("proxies", "must have a username if it has a password.")
+    if ":" in name:
+        raise _wrong("proxies", "must have a username without ':', which ends it (RFC 7617).")
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return CustomProxy(f"{scheme}://{address}", host, port, name, password)
+
+
+def _parse_server(server: str) -> tuple[str, str, int]:
+    """Return scheme, host and port; no error repeats the text, which may have a password."""
+    if "@" in server:
+        raise _wrong(
+            "proxies",
+            "must have no '@' in server; give username and password as options of the proxy.",
+        )
     host = port = None
     with suppress(ValueError):
-        parts = urlsplit(url)
-        host, port = None if parts.username else parts.hostname, parts.port
+        parts = urlsplit(server if "://" in server else f"http://{server}")
+        host, port = parts.hostname, parts.port
     if not host or not port:
         raise _wrong("proxies", "must have a server such as 'http://proxy.example.com:8080'.")
-    name, password = (_text(given, option) or "" for option in ("username", "password"))
-    return CustomProxy(url, host, port, name, password)
+    return parts.scheme, host, port
 
 
 def _fingerprint(values: Mapping[str, Any]) -> dict[str, Any]:

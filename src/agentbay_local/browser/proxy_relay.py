@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.browser.inside.proxy_program import LOOPBACK
+from agentbay_local.loopback import is_loopback
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.sandbox.host.programs import find_interpreter
 
@@ -34,11 +34,11 @@ class CustomProxy:
     """A proxy of the user.
 
     Attributes:
-        url: Its address, as Chromium takes it.
+        url: Its address, as Chromium takes it, without a user name or a password.
         host: Its host.
         port: Its port.
-        username: The user name; empty for none.
-        password: The password.
+        username: The user name, without a colon; empty for none.
+        password: The password; empty without a user name.
     """
 
     url: str
@@ -48,9 +48,14 @@ class CustomProxy:
     password: str = attrs.field(default="", repr=False)
 
     @property
+    def in_session(self) -> bool:
+        """Whether it is a program of the session."""
+        return is_loopback(self.host)
+
+    @property
     def needs_relay(self) -> bool:
         """Whether Chromium cannot use it: it is outside the session, or wants a user name."""
-        return bool(self.username) or self.host not in LOOPBACK
+        return bool(self.username) or not self.in_session
 
     @property
     def authorization(self) -> str:
@@ -91,9 +96,13 @@ class ProxyRelay:
                 "host": proxy.host,
                 "port": proxy.port,
                 "authorization": proxy.authorization,
+                "in_session": proxy.in_session,
             }
+            # Not read: the program would block once the pipe is full.
+            process.stderr.close()
             await process.stdin.write(json.dumps(wanted).encode("ascii") + b"\n")
             line = await asyncio.wait_for(_read_line(process), _READY_WITHIN)
+            process.stdout.close()
             return cls(process, _read_port(line, proxy))
         except asyncio.TimeoutError:
             await process.close()

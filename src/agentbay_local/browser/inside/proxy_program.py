@@ -1,10 +1,10 @@
 """Relay connections of the browser to a proxy that it cannot use itself.
 
 Chromium reaches no proxy through another one, and takes no user name on its command line. The
-first line of standard input is a JSON object: `host`, `port`, and `authorization`, which may be
-empty. The answer is a line of standard output, a JSON object: the `port` that it listens on, or the
-`error` if the proxy is not reached. The Python of the machine runs this, 3.8 or newer, without
-packages.
+first line of standard input is a JSON object: `host`, `port`, `authorization`, which may be empty,
+and `in_session`, a boolean. The answer is a line of standard output, a JSON object: the `port` that
+it listens on, or the `error` if the proxy is not reached. The service reads nothing after that
+line, and no standard error. The Python of the machine runs this, 3.8 or newer, without packages.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+import struct
 import sys
 from urllib.parse import urlsplit
 
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 LARGEST_HEAD = 64 * 1024
 LONGEST_ERROR = 500
 FAILURES = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError)
@@ -28,51 +29,56 @@ class Relay:
         host: Where the proxy is.
         port: Its port.
         authorization: The value of the header `Proxy-Authorization`; empty for none.
+        in_session: Whether `host` is the session itself.
     """
 
-    def __init__(self, host: str, port: int, authorization: str) -> None:
+    def __init__(self, host: str, port: int, authorization: str, in_session: bool) -> None:
         self._address = host, port
         self._authorization = authorization.encode("ascii")
+        self._in_session = in_session
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Return a connection to the proxy.
-
-        Raises:
-            OSError: It is not reached.
-        """
-        host, port = self._address
-        if host in LOOPBACK:
-            return await asyncio.open_connection(host, port, limit=LARGEST_HEAD)
+        """Return a connection to the proxy, or raise one of `FAILURES`."""
+        if self._in_session:
+            return await asyncio.open_connection(*self._address, limit=LARGEST_HEAD)
         outbound = urlsplit(os.environ.get("http_proxy", ""))
         if outbound.port is None:
             raise OSError("this session reaches no hosts; start the service with --allow-host")
         reader, writer = await asyncio.open_connection(
             outbound.hostname, outbound.port, limit=LARGEST_HEAD
         )
+        try:
+            await self._open_tunnel(reader, writer)
+        except BaseException:
+            writer.close()
+            raise
+        return reader, writer
+
+    async def _open_tunnel(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Ask the proxy of the session for a connection to the proxy of the user."""
+        host, port = self._address
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode("ascii"))
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.split(maxsplit=2)[1] != b"200":
-            reason = (await reader.read(LONGEST_ERROR)).decode("utf-8", "replace")
-            writer.close()
-            raise OSError(reason.strip())
-        return reader, writer
+        first = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
+        # A slice, for an answer without a status has no second word.
+        if first.split(maxsplit=2)[1:2] != [b"200"]:
+            reason = (await reader.read(LONGEST_ERROR)).strip() or first[:LONGEST_ERROR]
+            raise OSError(reason.decode("utf-8", "replace"))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection of the browser."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             upstream_reader, upstream_writer = await self.connect()
-            try:
-                upstream_writer.write(self._complete(head))
-                await asyncio.gather(_copy(reader, upstream_writer), _copy(upstream_reader, writer))
-            finally:
-                upstream_writer.close()
         except FAILURES as error:
             text = str(error)[:LONGEST_ERROR]
             writer.write(f"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n{text}".encode())
-        finally:
             writer.close()
+            return
+        upstream_writer.write(self._complete(head))
+        await _relay((reader, writer), (upstream_reader, upstream_writer))
 
     def _complete(self, head: bytes) -> bytes:
         """Return the head of a request with the user name, for the only request of a connection."""
@@ -85,6 +91,32 @@ class Relay:
             ]
             lines.append(b"Connection: close")
         return b"\r\n".join([first, *lines, b"", b""])
+
+
+async def _relay(
+    near: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    far: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+) -> None:
+    """Copy both ways to the end of both; if one connection fails, reset both.
+
+    Nothing is written then: the browser would take it for a part of the page or of the tunnel.
+    """
+    try:
+        await asyncio.gather(_copy(near[0], far[1]), _copy(far[0], near[1]))
+    except FAILURES:
+        for _, writer in (near, far):
+            _reset(writer)
+    finally:
+        for _, writer in (near, far):
+            writer.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection with a reset: after a clean end, a page without a length looks complete."""
+    if not writer.transport.is_closing():
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
