@@ -105,7 +105,7 @@ class LoopThread:
             raise
 
     def stop(self) -> None:
-        """End the thread, if it runs."""
+        """End the thread, if it runs; calls of other threads that still run there are cancelled."""
         with self._lock:
             loop, self._loop = self._loop, None
             thread, self._thread = self._thread, None
@@ -113,6 +113,7 @@ class LoopThread:
             return
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.run_until_complete(_cancel_all(loop))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
@@ -126,3 +127,12 @@ class LoopThread:
                 )
                 self._thread.start()
             return self._loop
+
+
+async def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel the other tasks of a loop, and wait for them: who waits for one would wait forever."""
+    tasks = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
+    for task in tasks:
+        task.cancel()
+    # Their errors reach those who wait for them.
+    await asyncio.gather(*tasks, return_exceptions=True)

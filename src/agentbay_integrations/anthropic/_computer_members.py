@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from anthropic.tools.computer import BetaScreenshotResult
 
-    # The name and the arguments of a method of session.computer, or "sleep" and seconds.
+    # The name and the arguments of a method of session.computer; or "sleep" and seconds; or
+    # "work" and a function with its arguments, which an async toolset runs on a thread.
     Call = tuple[str, tuple[Any, ...]]
     Member = Generator[Call, Any, Any]
 
@@ -127,13 +128,15 @@ def _wait(given: Any) -> Member:
     yield "sleep", (given.duration,)
 
 
-def _screenshot(_given: Any) -> Member:
-    return _pictures.as_result((yield "beta_take_screenshot", ()).data)
+def _screenshot(_given: Any) -> Generator[Call, Any, BetaScreenshotResult]:
+    picture = yield "beta_take_screenshot", ()
+    return (yield "work", (_pictures.as_result, picture.data))
 
 
 def _zoom(given: Any) -> Generator[Call, Any, BetaScreenshotResult]:
     picture = yield "beta_take_screenshot", ()
-    return _pictures.as_result(_pictures.zoom(picture.data, given.region))
+    larger = yield "work", (_pictures.zoom, picture.data, given.region)
+    return (yield "work", (_pictures.as_result, larger))
 
 
 _MEMBERS = {

@@ -122,11 +122,16 @@ class Documents:
                 return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         raise ToolError(f"{reference} is not visible")
 
-    async def form(self, reference: str) -> dict[str, Any]:
-        """Return the tag, the type and the options of a form's element."""
+    async def form(self, reference: str, wanted: str) -> dict[str, Any]:
+        """Return what is to know of a form's element to fill it in.
+
+        It has ``tag`` and ``type``; of a ``<select>`` also ``option``, the index of the one that is
+        wanted or ``None``, ``options``, the texts of the first ones, and ``more``, how many follow.
+        """
         element = await self.element(reference)
         registry = self._find(reference)[1]
-        return dict(await registry.evaluate("(document, it) => document.form(it)", element))
+        call = "(document, [it, wanted]) => document.form(it, wanted)"
+        return dict(await registry.evaluate(call, [element, wanted]))
 
     def locate(self, reference: str) -> tuple[Frame, int]:
         """Return the frame that an element is in, and its number there."""

@@ -13,6 +13,7 @@ from anthropic.tools.browser import BetaBrowserState
 from agentbay_integrations._sessions import uninterrupted
 from agentbay_integrations.anthropic._connected import ConnectedBrowser
 from agentbay_integrations.anthropic._members import MEMBERS
+from agentbay_integrations.anthropic._options import check_open
 
 if TYPE_CHECKING:
     from playwright.async_api import Playwright
@@ -35,6 +36,9 @@ class BrowserDriver:
     def __init__(self, session: BrowserSession) -> None:
         self._session = session
         self._numbers = itertools.count(1)
+        # Playwright is started and stopped one after the other, and not started after that.
+        self._lock = anyio.Lock()
+        self._is_closed = False
         self._playwright: Playwright | None = None
         self._connected: ConnectedBrowser | None = None
 
@@ -65,25 +69,31 @@ class BrowserDriver:
 
     async def close(self) -> None:
         """Let go of the browser, and stop Playwright. A cancel waits for it."""
-        if self._playwright is not None:
-            await uninterrupted(self._stop(self._playwright))
+        await uninterrupted(self._close())
+
+    async def _close(self) -> None:
+        async with self._lock:
+            self._is_closed = True
+            if self._playwright is not None:
+                await self._stop(self._playwright)
 
     async def _connect(self) -> ConnectedBrowser:
         """Return the connection; another one if the browser has crashed."""
         if self._connected is None or not self._connected.is_alive:
             url = await self._session.endpoint_url()
-            playwright = self._playwright
-            if playwright is None:
-                # Half started, it would leave a process.
-                playwright = await uninterrupted(self._start())
+            # Half started, it would leave a process.
+            playwright = await uninterrupted(self._start())
             self._connected = await self._connect_to(url, playwright)
         return self._connected
 
     async def _start(self) -> Playwright:
         from playwright.async_api import async_playwright
 
-        self._playwright = await async_playwright().start()
-        return self._playwright
+        async with self._lock:
+            check_open(self._is_closed)
+            if self._playwright is None:
+                self._playwright = await async_playwright().start()
+            return self._playwright
 
     async def _connect_to(self, url: str, playwright: Playwright) -> ConnectedBrowser:
         from playwright.async_api import Error

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import mimetypes
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 from anthropic.tools import ToolError
-from anthropic.tools.browser import BetaScreenshotResult
 
 from agentbay_integrations.anthropic import _pictures
 
 if TYPE_CHECKING:
     from collections import deque
 
+    from anthropic.tools.browser import BetaScreenshotResult
     from playwright.async_api import CDPSession, ElementHandle, FilePayload
 
     from agentbay_integrations.anthropic._connected import ConnectedBrowser
@@ -37,7 +39,7 @@ _STOP_WORDS = re.compile("an?|all|and|any|at|by|for|in|is|its?|of|on|or|that|the
 
 async def _screenshot(connected: ConnectedBrowser, given: Any) -> BetaScreenshotResult:
     page = connected.tab(given.tab_id).page
-    return _pictures.as_result(await page.screenshot(scale="css", caret="initial"))
+    return await _as_result(await page.screenshot(scale="css", caret="initial"))
 
 
 async def _zoom(connected: ConnectedBrowser, given: Any) -> BetaScreenshotResult:
@@ -50,7 +52,12 @@ async def _zoom(connected: ConnectedBrowser, given: Any) -> BetaScreenshotResult
     clip = {"x": view["pageX"] + left, "y": view["pageY"] + top, "scale": scale}
     clip |= {"width": right - left, "height": bottom - top}
     shot = await devtools.send("Page.captureScreenshot", {"format": "png", "clip": clip})
-    return BetaScreenshotResult(data=shot["data"])
+    return await _as_result(base64.b64decode(shot["data"]))
+
+
+async def _as_result(png: bytes) -> BetaScreenshotResult:
+    # On a thread: a large picture takes up to a second, in which the event loop would stand still.
+    return await anyio.to_thread.run_sync(_pictures.as_result, png)
 
 
 async def _read_page(connected: ConnectedBrowser, given: Any) -> str:
@@ -133,7 +140,7 @@ async def _written(devtools: CDPSession, value: dict[str, Any]) -> str:
 
 async def _form_input(connected: ConnectedBrowser, given: Any) -> None:
     documents = connected.tab(given.tab_id).documents
-    form = await documents.form(given.target.ref)
+    form = await documents.form(given.target.ref, _as_text(given.value))
     element = await documents.element(given.target.ref)
     if form["type"] in ("checkbox", "radio"):
         if not isinstance(given.value, bool):
@@ -141,24 +148,26 @@ async def _form_input(connected: ConnectedBrowser, given: Any) -> None:
         await documents.center(given.target.ref)  # it is clicked
         await element.set_checked(given.value)
     elif form["tag"] == "select":
-        await _choose(element, form["options"], _as_text(given.value))
+        await _choose(element, form)
     elif form["type"] == "file":
         raise ToolError("this element takes files: use file_upload")
     else:
         await element.fill(_as_text(given.value))
 
 
-async def _choose(element: ElementHandle, options: list[list[str]], wanted: str) -> None:
-    for value, text in options:
-        if wanted in (value, text):
-            await element.select_option(value=value)
-            return
-    known = ", ".join(repr(text) for _, text in options)
-    raise ToolError(f"value must be one of the options {known}")
+async def _choose(element: ElementHandle, form: dict[str, Any]) -> None:
+    if form["option"] is None:
+        known = ", ".join(map(repr, form["options"]))
+        more = f" and {form['more']} more" if form["more"] else ""
+        raise ToolError(f"value must be one of the options {known}{more}")
+    await element.select_option(index=form["option"])
 
 
 def _as_text(value: str | float) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    # The framework gives each number as a float, and a page wants 7, not 7.0.
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 async def _file_upload(connected: ConnectedBrowser, given: Any) -> None:

@@ -11,7 +11,12 @@ from agentbay_integrations._blocking import LoopThread
 from agentbay_integrations._sessions import BlockingSessionOwner
 from agentbay_integrations.anthropic._browser_sessions import BlockingBrowserSession
 from agentbay_integrations.anthropic._driver import BrowserDriver
-from agentbay_integrations.anthropic._options import BROWSER_IMAGE, FRAMEWORK, browser_options
+from agentbay_integrations.anthropic._options import (
+    BROWSER_IMAGE,
+    FRAMEWORK,
+    browser_options,
+    check_open,
+)
 
 if TYPE_CHECKING:
     from anthropic.tools.browser import BetaBrowserState
@@ -64,10 +69,12 @@ class BlockingAgentBayBrowserToolset(BetaAbstractBrowserToolset20260801):
         )
         self._driver = BrowserDriver(BlockingBrowserSession(self._owner, browser))
         self._thread = LoopThread()
+        self._is_closed = False
 
     # The framework's own types of a member's name, input and result are not public.
     def execute(self, context: Any, name: Any, input: Any) -> Any:
         """Run one member; the first makes the session."""
+        check_open(self._is_closed)
         return self._thread.call(self._driver.run(name, input))
 
     def _browser_state(self, context: Any) -> BetaBrowserState:
@@ -75,9 +82,14 @@ class BlockingAgentBayBrowserToolset(BetaAbstractBrowserToolset20260801):
 
     def close(self) -> None:
         """End the toolset, and delete the session if it was made here."""
-        super().close()
         try:
-            self._thread.call(self._driver.close())
+            super().close()  # waits for members that run
         finally:
-            self._thread.stop()
-            self._owner.close()
+            self._is_closed = True
+            try:
+                self._thread.call(self._driver.close())
+            finally:
+                try:
+                    self._thread.stop()
+                finally:
+                    self._owner.close()

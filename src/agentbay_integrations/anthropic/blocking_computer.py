@@ -15,7 +15,7 @@ from agentbay_integrations.anthropic._computer_members import (
     computer_member,
     computer_options,
 )
-from agentbay_integrations.anthropic._options import FRAMEWORK
+from agentbay_integrations.anthropic._options import FRAMEWORK, check_open
 
 if TYPE_CHECKING:
     import agentbay
@@ -58,6 +58,7 @@ class BlockingAgentBayComputerToolset(BetaAbstractComputerToolset20260801):
         self._owner = BlockingSessionOwner(
             FRAMEWORK, session=session, bay=bay, params=params, run=run
         )
+        self._is_closed = False
 
     # A part of the framework that it does not document: it says of a member that is off only that
     # the application does not permit it.
@@ -67,7 +68,8 @@ class BlockingAgentBayComputerToolset(BetaAbstractComputerToolset20260801):
 
     def execute(self, context: Any, name: Any, input: Any) -> Any:
         """Run one member; the first makes the session."""
-        computer = self._owner.get().computer
+        check_open(self._is_closed)
+        session = self._owner.get()
         member, answer, error = computer_member(name, input), None, None
         while True:
             try:
@@ -76,14 +78,24 @@ class BlockingAgentBayComputerToolset(BetaAbstractComputerToolset20260801):
                 return end.value
             answer, error = None, None
             try:
-                if what == "sleep":
-                    time.sleep(*args)  # the model asked for a pause; this toolset blocks
-                else:
-                    answer = getattr(computer, what)(*args).unwrap()
+                answer = _done(session, what, *args)
             except BaseException as raised:  # goes on by way of the member
                 error = raised
 
     def close(self) -> None:
         """End the toolset, and delete the session if it was made here."""
-        super().close()
-        self._owner.close()
+        try:
+            super().close()  # waits for members that run
+        finally:
+            self._is_closed = True
+            self._owner.close()
+
+
+def _done(session: agentbay.Session, what: str, *args: Any) -> Any:
+    """Do what a member has yielded, and return its answer."""
+    if what == "sleep":
+        return time.sleep(*args)  # the model asked for a pause; this toolset blocks
+    if what == "work":
+        function, *values = args
+        return function(*values)
+    return getattr(session.computer, what)(*args).unwrap()

@@ -10,7 +10,12 @@ from agentbay_async import CreateSessionParams
 from agentbay_integrations._sessions import SessionOwner
 from agentbay_integrations.anthropic._browser_sessions import AsyncBrowserSession
 from agentbay_integrations.anthropic._driver import BrowserDriver
-from agentbay_integrations.anthropic._options import BROWSER_IMAGE, FRAMEWORK, browser_options
+from agentbay_integrations.anthropic._options import (
+    BROWSER_IMAGE,
+    FRAMEWORK,
+    browser_options,
+    check_open,
+)
 
 if TYPE_CHECKING:
     from anthropic.tools.browser import BetaBrowserState
@@ -65,10 +70,12 @@ class AgentBayBrowserToolset(BetaAsyncAbstractBrowserToolset20260801):
         params = params or CreateSessionParams(image_id=BROWSER_IMAGE)
         self._owner = SessionOwner(FRAMEWORK, session=session, bay=bay, params=params, run=run)
         self._driver = BrowserDriver(AsyncBrowserSession(self._owner, browser))
+        self._is_closed = False
 
     # The framework's own types of a member's name, input and result are not public.
     async def execute(self, context: Any, name: Any, input: Any) -> Any:
         """Run one member; the first makes the session."""
+        check_open(self._is_closed)
         return await self._driver.run(name, input)
 
     async def _browser_state(self, context: Any) -> BetaBrowserState:
@@ -76,8 +83,11 @@ class AgentBayBrowserToolset(BetaAsyncAbstractBrowserToolset20260801):
 
     async def close(self) -> None:
         """End the toolset, and delete the session if it was made here."""
-        await super().close()
         try:
-            await self._driver.close()
+            await super().close()  # waits for members that run
         finally:
-            await self._owner.close()
+            self._is_closed = True
+            try:
+                await self._driver.close()
+            finally:
+                await self._owner.close()

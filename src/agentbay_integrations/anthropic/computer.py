@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 from anthropic.tools.computer import BetaAsyncAbstractComputerToolset20260801
 
 from agentbay_async import CreateSessionParams
@@ -15,7 +16,7 @@ from agentbay_integrations.anthropic._computer_members import (
     computer_member,
     computer_options,
 )
-from agentbay_integrations.anthropic._options import FRAMEWORK
+from agentbay_integrations.anthropic._options import FRAMEWORK, check_open
 
 if TYPE_CHECKING:
     from agentbay_async import AsyncAgentBay, AsyncSession
@@ -62,6 +63,7 @@ class AgentBayComputerToolset(BetaAsyncAbstractComputerToolset20260801):
         super().__init__(**computer_options(options))
         params = params or CreateSessionParams(image_id=COMPUTER_IMAGE)
         self._owner = SessionOwner(FRAMEWORK, session=session, bay=bay, params=params, run=run)
+        self._is_closed = False
 
     # A part of the framework that it does not document: it says of a member that is off only that
     # the application does not permit it.
@@ -71,7 +73,8 @@ class AgentBayComputerToolset(BetaAsyncAbstractComputerToolset20260801):
 
     async def execute(self, context: Any, name: Any, input: Any) -> Any:
         """Run one member; the first makes the session."""
-        computer = (await self._owner.get()).computer
+        check_open(self._is_closed)
+        session = await self._owner.get()
         member, answer, error = computer_member(name, input), None, None
         while True:
             try:
@@ -82,14 +85,23 @@ class AgentBayComputerToolset(BetaAsyncAbstractComputerToolset20260801):
             with anyio.CancelScope(shield=error is not None):
                 answer, error = None, None
                 try:
-                    if what == "sleep":
-                        await anyio.sleep(*args)
-                    else:
-                        answer = (await getattr(computer, what)(*args)).unwrap()
+                    answer = await _done(session, what, *args)
                 except BaseException as raised:  # goes on by way of the member
                     error = raised
 
     async def close(self) -> None:
         """End the toolset, and delete the session if it was made here."""
-        await super().close()
-        await self._owner.close()
+        try:
+            await super().close()  # waits for members that run
+        finally:
+            self._is_closed = True
+            await self._owner.close()
+
+
+async def _done(session: AsyncSession, what: str, *args: Any) -> Any:
+    """Do what a member has yielded, and return its answer."""
+    if what == "sleep":
+        return await anyio.sleep(*args)
+    if what == "work":
+        return await anyio.to_thread.run_sync(*args)
+    return (await getattr(session.computer, what)(*args)).unwrap()

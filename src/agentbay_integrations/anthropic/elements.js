@@ -35,6 +35,7 @@
   const SKIPPED = new Set(["head", "link", "meta", "noscript", "script", "style", "template"]);
   const NAME = 100;
   const TEXT = 400;
+  const OPTIONS = 50;
 
   const squeeze = (text, limit) => {
     const line = (text || "").replace(/\s+/g, " ").trim();
@@ -189,12 +190,30 @@
     // A short article is a teaser, and not what the page is about.
     return (areas[0]?.length >= 200 ? areas[0] : all).slice(0, limit);
   };
-  const form = (element) => ({
-    tag: tagOf(element),
-    type: element.type || "",
-    options: [...(element.options || [])].slice(0, 50)
-      .map((option) => [option.value, squeeze(option.text, NAME)]),
-  });
+  // The index of an option by its value, its text, or its text as an error lists it.
+  const optionOf = (options, wanted) => {
+    const text = squeeze(wanted, Infinity);
+    const ways = [
+      (option) => option.value === wanted,
+      (option) => squeeze(option.text, Infinity) === text,
+      (option) => squeeze(option.text, NAME) === text,
+    ];
+    for (const way of ways) {
+      const index = options.findIndex(way);
+      if (index >= 0) return index;
+    }
+    return null;
+  };
+  const form = (element, wanted) => {
+    const options = tagOf(element) === "select" ? [...element.options] : [];
+    return {
+      tag: tagOf(element),
+      type: element.type || "",
+      option: optionOf(options, wanted),
+      options: options.slice(0, OPTIONS).map((option) => squeeze(option.text, NAME)),
+      more: Math.max(options.length - OPTIONS, 0),
+    };
+  };
   const element = (index) => (elements[index - 1]?.isConnected ? elements[index - 1] : null);
   return { element, find, form, refOf, text, tree };
 }

@@ -61,7 +61,13 @@ LONG = f"""<!doctype html><title>Long</title><nav>Menu of the site</nav>
 <article><h1>News</h1><p>{"long text " * 8_000}</p></article>
 <ul>{"".join(f"<li><a href='#{n}'>entry {n}</a></li>" for n in range(3_000))}</ul>"""
 
+#: A choice of more options than an error lists, of which the last has a long text.
+CHOICE = f"""<!doctype html><title>Choice</title><select aria-label=Choice>
+{"".join(f"<option value=v{n}>option {n}</option>" for n in range(60))}
+<option value=last>{"long " * 40}end</option></select>"""
+
 SITE = {
+    "choice.html": CHOICE,
     "pad.html": PAD,
     "form.html": FORM,
     "noise.html": NOISE,

@@ -262,6 +262,24 @@ async def test_forms_are_filled_and_files_uploaded(
         assert "no document_ids" in (await call("file_upload", target=file, paths=[])).text
 
 
+async def test_every_option_can_be_chosen(web_session: AsyncSession, open_toolset: Open) -> None:
+    """By its value or its text, however long; an error lists the first ones."""
+    await serve(web_session, SITE)
+    configs = {name: {"enabled": True} for name in OFF_BY_DEFAULT}
+    async with open_toolset("browser", web_session.session_id, configs=configs) as call:
+        await call("navigate", url=f"{ORIGIN}/choice.html")
+        choice = target(await call("read_page"), "Choice")
+        long = "long " * 40 + "end"
+        for wanted, value in (("v55", "v55"), ("option 57", "v57"), (long, "last")):
+            answer = await call("form_input", target=choice, value=wanted)
+            assert not answer.failed, answer.text
+            chosen = await call("javascript_exec", text="document.querySelector('select').value")
+            assert chosen.text == f'"{value}"'
+        refused = (await call("form_input", target=choice, value="none")).text
+        assert "'option 49' and 11 more" in refused
+        assert "option 50" not in refused
+
+
 async def test_tabs_dialogs_and_downloads_are_reported(
     web_session: AsyncSession, open_toolset: Open
 ) -> None:
