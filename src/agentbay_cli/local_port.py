@@ -88,14 +88,23 @@ class _Proxy:
             return web.Response(status=421, text="This port is for this machine.\n")
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._join(request)
+        response = web.StreamResponse()
         try:
-            return await self._pass(request)
+            return await self._pass(request, response)
         except aiohttp.ClientError as error:
+            if response.prepared:
+                # Another answer would be a part of this one, which the client must not take for
+                # complete.
+                if request.transport is not None:
+                    request.transport.abort()
+                return response
             # Without its text, which may have the link.
             text = f"The session does not answer ({type(error).__name__}).\n"
             return web.Response(status=502, text=text)
 
-    async def _pass(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _pass(
+        self, request: web.BaseRequest, response: web.StreamResponse
+    ) -> web.StreamResponse:
         body = request.content.iter_chunked(_CHUNK) if request.body_exists else None
         async with self._client.request(
             request.method,
@@ -104,7 +113,7 @@ class _Proxy:
             data=body,
             allow_redirects=False,
         ) as answer:
-            response = web.StreamResponse(status=answer.status, reason=answer.reason)
+            response.set_status(answer.status, answer.reason)
             response.headers.extend(_passed(answer.headers))
             if "Content-Length" in answer.headers:
                 response.content_length = answer.content_length

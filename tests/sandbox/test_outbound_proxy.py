@@ -277,6 +277,30 @@ async def test_endless_head_is_rejected() -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize("tunnel_first", [True, False])
+async def test_an_answer_that_breaks_off_is_a_reset(tunnel_first: bool) -> None:
+    """With a clean end, an answer without a length would look complete."""
+    seen = asyncio.Event()
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nbegun")
+        await seen.wait()
+        tunnel.Connection(reader, writer).reset()
+
+    async with serving(break_off) as there, proxied([f"127.0.0.1:{there}"]) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        if tunnel_first:
+            writer.write(connect(f"127.0.0.1:{there}"))
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN)
+        writer.write(get(f"127.0.0.1:{there}"))
+        await asyncio.wait_for(reader.readuntil(b"begun"), WITHIN)
+        seen.set()
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), WITHIN)
+        writer.close()
+
+
 async def test_idle_connection_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

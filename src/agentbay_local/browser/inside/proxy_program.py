@@ -77,8 +77,12 @@ class Relay:
             writer.write(f"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n{text}".encode())
             writer.close()
             return
-        upstream_writer.write(self._complete(head))
-        await _relay((reader, writer), (upstream_reader, upstream_writer))
+        try:
+            upstream_writer.write(self._complete(head))
+            await asyncio.gather(_copy(reader, upstream_writer), _copy(upstream_reader, writer))
+        finally:
+            upstream_writer.close()
+            writer.close()
 
     def _complete(self, head: bytes) -> bytes:
         """Return the head of a request with the user name, for the only request of a connection."""
@@ -93,24 +97,6 @@ class Relay:
         return b"\r\n".join([first, *lines, b"", b""])
 
 
-async def _relay(
-    near: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-    far: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-) -> None:
-    """Copy both ways to the end of both; if one connection fails, reset both.
-
-    Nothing is written then: the browser would take it for a part of the page or of the tunnel.
-    """
-    try:
-        await asyncio.gather(_copy(near[0], far[1]), _copy(far[0], near[1]))
-    except FAILURES:
-        for _, writer in (near, far):
-            _reset(writer)
-    finally:
-        for _, writer in (near, far):
-            writer.close()
-
-
 def _reset(writer: asyncio.StreamWriter) -> None:
     """End a connection with a reset: after a clean end, a page without a length looks complete."""
     if not writer.transport.is_closing():
@@ -120,14 +106,20 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        data = await reader.read(LARGEST_HEAD)
-        if not data:
-            break
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
+    """Copy to the end, or reset the target, which ends the other direction too.
+
+    Nothing is written after a failure: it would be taken for a part of the page or of the tunnel.
+    """
+    try:
+        while True:
+            data = await reader.read(LARGEST_HEAD)
+            if not data:
+                break
+            writer.write(data)
+            await writer.drain()
         writer.write_eof()
+    except OSError:
+        _reset(writer)
 
 
 def tell(**answer: object) -> None:

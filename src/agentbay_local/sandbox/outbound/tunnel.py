@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,14 @@ class Connection:
     def abort(self) -> None:
         """Close it now; what is not sent yet is thrown away. Repeatable."""
         self.writer.transport.abort()
+
+    def reset(self) -> None:
+        """Close it now, so that the other side sees a failure and not an end. Repeatable."""
+        if not self.writer.transport.is_closing():
+            sock = self.writer.get_extra_info("socket")
+            # Closing with a linger time of zero makes the kernel send a reset.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
 
     async def finish(self, within: float) -> None:
         """Close it when the other side has taken all that was written, or after some seconds."""
@@ -94,7 +104,7 @@ class _Relay:
         answering: Coroutine[None, None, None],
         wait_for_both: bool,
     ) -> None:
-        """Run both directions; stop when one fails, and when nothing has moved for `IDLE`."""
+        """Run both directions to their ends, or until nothing has moved for `IDLE`."""
         there, back = asyncio.ensure_future(sending), asyncio.ensure_future(answering)
         try:
             await self._wait({there, back} if wait_for_both else {back})
@@ -104,12 +114,20 @@ class _Relay:
             await asyncio.gather(there, back, return_exceptions=True)
 
     async def copy(self, source: Connection, target: Connection, first: bytes = b"") -> None:
-        """Copy all that comes, and its end."""
-        data = first or await source.reader.read(CHUNK)
-        while data:
-            await self._write(target, data)
-            data = await source.reader.read(CHUNK)
-        target.writer.write_eof()
+        """Copy all that comes, and its end; after a failure reset the target.
+
+        With a clean end, an answer that breaks off would look complete if it has no length. The
+        reset ends the other direction too.
+        """
+        try:
+            data = first or await source.reader.read(CHUNK)
+            while data:
+                await self._write(target, data)
+                data = await source.reader.read(CHUNK)
+            target.writer.write_eof()
+        except OSError:
+            target.reset()
+            raise
 
     async def send_request(
         self, session: Connection, host: Connection, head: h11.Request, parser: RequestParser
@@ -132,13 +150,9 @@ class _Relay:
         host.writer.write_eof()
 
     async def _wait(self, tasks: set[asyncio.Future[None]]) -> None:
-        """Wait until all have ended, or one has failed, or nothing has moved for too long."""
+        """Wait until all have ended, or nothing has moved for too long."""
         while tasks and (left := self._last + IDLE - self._loop.time()) > 0:
-            done, tasks = await asyncio.wait(
-                tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED
-            )
-            if any(one.exception() for one in done):
-                return
+            _, tasks = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
     async def _write(self, target: Connection, data: bytes) -> None:
         self._last = self._loop.time()
