@@ -24,8 +24,10 @@ __all__ = ["ConnectedBrowser"]
 
 #: The most tabs that the API takes in a report.
 MOST_TABS = 100
-# A page can open dialogs and start downloads in a loop.
+# A page can open dialogs and start downloads in a loop, and downloads that never finish.
 _MOST_CHANGES = 200
+# Characters of a message, an address or a file's name, which pages choose.
+_LONGEST = 4096
 _ACTION_MS = 10_000
 
 
@@ -37,6 +39,9 @@ class ConnectedBrowser:
         session: The session.
         numbers: Gives tabs and documents their numbers.
 
+    Raises:
+        ToolError: The browser has no context, in which tabs are.
+
     Attributes:
         session: The session.
         tabs: The open tabs by their ids, in the order in which they were opened.
@@ -46,12 +51,12 @@ class ConnectedBrowser:
         self.session = session
         self.tabs: dict[str, Tab] = {}
         self._browser = browser
-        self._context: BrowserContext = browser.contexts[0]
+        self._context = _first_context(browser)
         self._numbers = numbers
         self._active: Tab | None = None
         self._changes: list[Any] = []
-        self._urls: dict[str, str] = {}
-        self._files: dict[str, str] = {}
+        # The address and the path of each download that has not finished, by its id.
+        self._downloads: dict[str, tuple[str, str]] = {}
 
     async def attach(self) -> None:
         """Take over the tabs that are open, and listen to what happens."""
@@ -153,28 +158,44 @@ class ConnectedBrowser:
             if dialog.type == "beforeunload":  # the model has decided to leave
                 await dialog.accept()
                 return
-            self._report(BetaDialogDismissed(kind=dialog.type, message=dialog.message))
+            self._report(BetaDialogDismissed(kind=dialog.type, message=_cut(dialog.message)))
             await dialog.dismiss()
 
     def _on_download(self, event: dict[str, Any]) -> None:
-        self._urls[event["guid"]] = event["url"]
-        self._files[event["guid"]] = f"{DOWNLOADS}/{event['suggestedFilename']}"
-        self._report_download("download_started", event["guid"])
+        guid = _cut(event["guid"])
+        path = f"{DOWNLOADS}/{_cut(event['suggestedFilename'])}"
+        self._downloads[guid] = _cut(event["url"]), path
+        if len(self._downloads) > _MOST_CHANGES:
+            del self._downloads[next(iter(self._downloads))]
+        self._report_download("download_started", guid)
 
     def _on_progress(self, event: dict[str, Any]) -> None:
-        guid = event["guid"]
-        if guid not in self._urls or event["state"] == "inProgress":
+        guid = _cut(event["guid"])
+        if guid not in self._downloads or event["state"] == "inProgress":
             return
         if event["state"] == "completed":
-            path = event.get("filePath") or self._files[guid]
+            path = _cut(event.get("filePath") or self._downloads[guid][1])
             size = int(event["receivedBytes"])
             self._report_download("download_completed", guid, path=path, size_bytes=size)
         else:
             self._report_download("download_failed", guid, error="the download was canceled")
-        del self._urls[guid], self._files[guid]
+        del self._downloads[guid]
 
     def _report_download(self, kind: str, guid: str, **more: Any) -> None:
-        self._report({"type": kind, "download_id": guid, "url": self._urls[guid], **more})
+        url, _ = self._downloads[guid]
+        self._report({"type": kind, "download_id": guid, "url": url, **more})
 
     def _report(self, change: Any) -> None:
         self._changes = [*self._changes, change][-_MOST_CHANGES:]
+
+
+def _first_context(browser: Browser) -> BrowserContext:
+    if not browser.contexts:
+        raise ToolError("the browser of the session has no place for tabs: make another session")
+    return browser.contexts[0]
+
+
+def _cut(text: object) -> str:
+    # As the framework cuts: the mark is first, so that a cut address has no host to trust.
+    whole = str(text)
+    return whole if len(whole) <= _LONGEST else "…" + whole[: _LONGEST - 1]

@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anthropic.tools import ToolError
 
+from agentbay_integrations.anthropic._answers import (
+    as_count,
+    as_items,
+    as_number,
+    as_record,
+    as_text,
+    as_tree,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.async_api import ElementHandle, FloatRect, Frame, JSHandle, Page
 
-__all__ = ["Documents"]
+__all__ = ["FRAME_LEFT_OUT", "Documents"]
 
 _SCRIPT = Path(__file__).with_name("elements.js").read_text(encoding="utf-8")
 _REFERENCE = re.compile(r"ref_(\d+)_(\d+)")
@@ -31,6 +40,12 @@ _LOOK_SECONDS = 0.05
 _MOST_LOOKS = 10
 # Frames in frames: advertisements nest them without end.
 _MOST_FRAMES = 30
+# As many as the script gives: options and characters of a name; and more than a line of it has.
+_MOST_OPTIONS = 50
+_LONGEST_NAME = 100
+_LONGEST_LINE = 4096
+#: What the model reads of a frame that was detached or showed another document meanwhile.
+FRAME_LEFT_OUT = "[a frame changed while it was read, and is left out: read again]"
 
 
 class Documents:
@@ -57,31 +72,62 @@ class Documents:
         left[0] -= 1
         _, registry = await self._document(frame)
         found = await registry.evaluate("(document, options) => document.tree(options)", options)
-        inner = {await _reference(registry, child): child for child in frame.child_frames}
-        lines, cut = [], bool(found["cut"])
-        for depth, text, reference in found["lines"]:
+        tree, cut = as_tree(found, options["limit"])
+        inner, notes = await _references(registry, frame.child_frames[: left[0]])
+        lines = []
+        for depth, text, reference in tree:
             lines.append("  " * depth + text)
             if reference in inner and left[0] > 0:
                 below = {**options, "root": None, "depth": options["depth"] - depth - 1}
-                deeper, more = await self._tree(inner[reference], left, **below)
+                deeper, more = await self._inner_tree(inner[reference], left, **below)
                 lines += ["  " * (depth + 1) + line for line in deeper]
                 cut = cut or more
-        return lines, cut
+        return lines + notes, cut
 
-    async def find(self, words: list[str], phrase: str, count: int) -> list[str]:
-        """Return the lines of the elements that fit words best."""
+    async def _inner_tree(
+        self, frame: Frame, left: list[int], **options: Any
+    ) -> tuple[list[str], bool]:
+        """Return the tree of a frame in another one, or a note that it cannot be read."""
+        from playwright.async_api import Error
+
+        try:
+            return await self._tree(frame, left, **options)
+        except (Error, ToolError):
+            return [FRAME_LEFT_OUT], False
+
+    async def find(self, words: list[str], phrase: str, count: int) -> tuple[list[str], bool]:
+        """Return the lines of the elements that fit best, and whether all frames were read."""
         options = {"words": words, "phrase": phrase, "count": count}
         found: list[tuple[float, str]] = []
+        is_whole = True
         for frame in self._page.frames[:_MOST_FRAMES]:
-            _, registry = await self._document(frame)
-            found += await registry.evaluate("(document, it) => document.find(it)", options)
+            more = await self._find_in(frame, options)
+            found += more or []
+            is_whole = is_whole and more is not None
         found.sort(key=lambda one: -one[0])
-        return [line for _, line in found[:count]]
+        return [line for _, line in found[:count]], is_whole
+
+    async def _find_in(
+        self, frame: Frame, options: dict[str, Any]
+    ) -> list[tuple[float, str]] | None:
+        """Return points and lines of a frame's elements; ``None`` if it is left out."""
+        from playwright.async_api import Error
+
+        try:
+            _, registry = await self._document(frame)
+            found = await registry.evaluate("(document, it) => document.find(it)", options)
+            pairs = [as_items(one, exactly=2) for one in as_items(found, options["count"])]
+            return [(as_number(points), as_text(line, _LONGEST_LINE)) for points, line in pairs]
+        except (Error, ToolError):
+            if frame is self._page.main_frame:
+                raise
+            return None
 
     async def text(self, limit: int) -> str:
         """Return the visible text of the page, or of its article."""
         _, registry = await self._document(self._page.main_frame)
-        return str(await registry.evaluate("(document, limit) => document.text(limit)", limit))
+        text = await registry.evaluate("(document, limit) => document.text(limit)", limit)
+        return as_text(text, limit)
 
     async def element(self, reference: str) -> ElementHandle:
         """Return an element.
@@ -131,7 +177,15 @@ class Documents:
         element = await self.element(reference)
         registry = self._find(reference)[1]
         call = "(document, [it, wanted]) => document.form(it, wanted)"
-        return dict(await registry.evaluate(call, [element, wanted]))
+        form = as_record(await registry.evaluate(call, [element, wanted]))
+        texts = as_items(form.get("options"), _MOST_OPTIONS)
+        return {
+            "tag": as_text(form.get("tag"), _LONGEST_NAME),
+            "type": as_text(form.get("type"), _LONGEST_NAME),
+            "option": None if form.get("option") is None else as_count(form["option"]),
+            "options": [as_text(one, _LONGEST_NAME) for one in texts],
+            "more": as_count(form.get("more")),
+        }
 
     def locate(self, reference: str) -> tuple[Frame, int]:
         """Return the frame that an element is in, and its number there."""
@@ -157,10 +211,29 @@ class Documents:
         return known
 
 
-async def _reference(registry: JSHandle, frame: Frame) -> str:
-    """Return the reference of the element that shows a frame, in the document around it."""
-    element = await frame.frame_element()
-    return str(await registry.evaluate("(document, it) => document.refOf(it)", element))
+async def _references(
+    registry: JSHandle, frames: list[Frame]
+) -> tuple[dict[str, Frame], list[str]]:
+    """Return frames by the references of the elements that show them, in the document around.
+
+    A note tells of frames that have none any more.
+    """
+    found = [(await _reference(registry, frame), frame) for frame in frames]
+    inner = {reference: frame for reference, frame in found if reference is not None}
+    notes = [FRAME_LEFT_OUT] if None in [reference for reference, _ in found] else []
+    return inner, notes
+
+
+async def _reference(registry: JSHandle, frame: Frame) -> str | None:
+    """Return the reference of the element that shows a frame; ``None`` if it is gone."""
+    from playwright.async_api import Error
+
+    try:
+        element = await frame.frame_element()
+        answer = await registry.evaluate("(document, it) => document.refOf(it)", element)
+    except Error:
+        return None
+    return as_text(answer, _LONGEST_NAME)
 
 
 async def _settled(element: ElementHandle) -> FloatRect | None:

@@ -16,7 +16,7 @@ from agentbay_integrations.anthropic._members import MEMBERS
 from agentbay_integrations.anthropic._options import check_open
 
 if TYPE_CHECKING:
-    from playwright.async_api import Playwright
+    from playwright.async_api import Browser, Playwright
 
     from agentbay_integrations.anthropic._browser_sessions import BrowserSession
 
@@ -100,11 +100,21 @@ class BrowserDriver:
 
         try:
             browser = await playwright.chromium.connect_over_cdp(url)
-            connected = ConnectedBrowser(browser, self._session, self._numbers)
-            await connected.attach()
+            return await self._attached(browser)
         except Error:
             # Not "from error": its text has the address, which is a secret.
             raise ToolError("the browser of the session cannot be reached") from None
+
+    async def _attached(self, browser: Browser) -> ConnectedBrowser:
+        from playwright.async_api import Error
+
+        try:
+            connected = ConnectedBrowser(browser, self._session, self._numbers)
+            await connected.attach()
+        except BaseException:  # of a cancel too; the next call connects again
+            with contextlib.suppress(Error):  # the first error tells more
+                await uninterrupted(browser.close())
+            raise
         return connected
 
     async def _stop(self, playwright: Playwright) -> None:

@@ -13,6 +13,7 @@ import anyio.to_thread
 from anthropic.tools import ToolError
 
 from agentbay_integrations.anthropic import _pictures
+from agentbay_integrations.anthropic._documents import FRAME_LEFT_OUT
 
 if TYPE_CHECKING:
     from collections import deque
@@ -26,6 +27,7 @@ __all__ = ["PAGE_MEMBERS"]
 
 # What the API says of read_page, and here holds for every text of a page.
 _MOST_TEXT = 50_000
+_MOST_ERROR = 4096
 _DEPTH = 15
 _MATCHES = 20
 _SCRIPT_MS = 10_000
@@ -77,8 +79,9 @@ async def _find(connected: ConnectedBrowser, given: Any) -> str:
     words = re.findall(r"\w+", phrase)
     words = [word for word in words if not _STOP_WORDS.fullmatch(word)] or words
     documents = connected.tab(given.tab_id).documents
-    lines = await documents.find(words, phrase, _MATCHES)
-    return "\n".join(lines) or "no element has these words: read_page lists all"
+    lines, is_whole = await documents.find(words, phrase, _MATCHES)
+    text = "\n".join(lines) or "no element has these words: read_page lists all"
+    return text if is_whole else f"{text}\n{FRAME_LEFT_OUT}"
 
 
 async def _page_text(connected: ConnectedBrowser, given: Any) -> str:
@@ -122,7 +125,7 @@ def _value(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the value of a script, or raise its error."""
     if (details := answer.get("exceptionDetails")) is not None:
         error = details.get("exception", {}).get("description") or details["text"]
-        raise ToolError(f"the script failed: {error}")
+        raise ToolError(f"the script failed: {str(error)[:_MOST_ERROR]}")
     return dict(answer["result"])
 
 

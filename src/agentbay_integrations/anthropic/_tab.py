@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
+from agentbay_integrations.anthropic._answers import as_count, as_items
 from agentbay_integrations.anthropic._documents import Documents
 
 if TYPE_CHECKING:
@@ -69,9 +70,14 @@ class Tab:
         return {"tab_id": self.id, "title": self._title, "url": self.page.url}
 
     async def viewport(self) -> tuple[int, int]:
-        """Return the width and the height of what is visible, in pixels."""
-        width, height = await self.page.evaluate("() => [innerWidth, innerHeight]")
-        return width, height
+        """Return the width and the height of what is visible, in pixels.
+
+        Raises:
+            ToolError: The page disturbs the reading.
+        """
+        size = await self.page.evaluate("() => [innerWidth, innerHeight]")
+        width, height = as_items(size, exactly=2)
+        return as_count(width), as_count(height)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         self.console.append(f"{message.type}: {message.text}"[:_LINE])
@@ -86,4 +92,5 @@ class Tab:
         self._log_request(request, f"failed: {request.failure}")
 
     def _log_request(self, request: Request, outcome: str) -> None:
-        self.network.append(f"{request.method} {request.url[:_LINE]} {outcome}")
+        # The address comes last: it is what may be cut.
+        self.network.append(f"{outcome} {request.method} {request.url}"[:_LINE])

@@ -42,7 +42,7 @@ class BlockingAgentBayBrowserToolset(BetaAbstractBrowserToolset20260801):
 
     Raises:
         ToolsetConfigError: An option is wrong, or ``confirm`` is missing.
-        ImportError: Playwright is missing; the extra ``anthropic`` has it.
+        ImportError: Playwright or Pillow is missing; the extra ``anthropic`` installs both.
 
     Example:
         ::

@@ -35,6 +35,7 @@ class BlockingAgentBayComputerToolset(BetaAbstractComputerToolset20260801):
 
     Raises:
         ToolsetConfigError: An option is wrong, or ``confirm`` is missing.
+        ImportError: Pillow is missing; the extra ``anthropic`` installs it.
 
     Example:
         ::

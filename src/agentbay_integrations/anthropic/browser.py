@@ -46,7 +46,7 @@ class AgentBayBrowserToolset(BetaAsyncAbstractBrowserToolset20260801):
 
     Raises:
         ToolsetConfigError: An option is wrong, or ``confirm`` is missing.
-        ImportError: Playwright is missing; the extra ``anthropic`` has it.
+        ImportError: Playwright or Pillow is missing; the extra ``anthropic`` installs both.
 
     Example:
         ::

@@ -42,6 +42,7 @@ class AgentBayComputerToolset(BetaAsyncAbstractComputerToolset20260801):
 
     Raises:
         ToolsetConfigError: An option is wrong, or ``confirm`` is missing.
+        ImportError: Pillow is missing; the extra ``anthropic`` installs it.
 
     Example:
         ::

@@ -1,5 +1,6 @@
-// The elements of one document, by reference. Evaluated in each frame; the page cannot reach the
-// object that it returns. References are "ref_NUMBER_INDEX"; NUMBER tells the document.
+// The elements of one document, by reference. Evaluated in each frame, in the world of the page,
+// which can replace what this uses, such as prototypes: what it answers is checked before use.
+// References are "ref_NUMBER_INDEX"; NUMBER tells the document.
 (number) => {
   const elements = [];
   const indices = new WeakMap();
@@ -7,7 +8,7 @@
     article: "article", aside: "complementary", audio: "audio", button: "button", details: "group",
     dialog: "dialog", fieldset: "group", figure: "figure", footer: "contentinfo", form: "form",
     h1: "heading", h2: "heading", h3: "heading", h4: "heading", h5: "heading", h6: "heading",
-    header: "banner", iframe: "iframe", label: "label", li: "listitem", main: "main",
+    header: "banner", label: "label", li: "listitem", main: "main",
     nav: "navigation", ol: "list", option: "option", p: "paragraph", summary: "button",
     table: "table", td: "cell", textarea: "textbox", th: "columnheader", tr: "row", ul: "list",
     video: "video",
@@ -46,7 +47,10 @@
     if (!indices.has(element)) indices.set(element, elements.push(element));
     return `ref_${number}_${indices.get(element)}`;
   };
+  // Decided by the tag: a role does not change that there is a document in it.
+  const isFrame = (element) => ["iframe", "frame"].includes(tagOf(element));
   const roleOf = (element) => {
+    if (isFrame(element)) return "iframe";
     const given = element.getAttribute("role");
     if (given) return given.trim().split(/\s+/)[0];
     const tag = tagOf(element);
@@ -71,6 +75,11 @@
       element.getAttribute("aria-label") || by.join(" ") || label || button || text ||
       element.getAttribute("alt") || element.getAttribute("placeholder") ||
       element.getAttribute("title") || "", NAME);
+  };
+  // Whether a line says all of an element's text: the name is not another one, and not cut.
+  const isNamedByAllText = (element, role) => {
+    const text = NAMED_BY_TEXT.has(role) ? squeeze(element.innerText, Infinity) : "";
+    return text !== "" && text === nameOf(element, role);
   };
   const isShown = (element) =>
     element.getClientRects().length > 0 && element.checkVisibility({ visibilityProperty: true });
@@ -135,14 +144,14 @@
       if (node.nodeType !== Node.ELEMENT_NODE || isSkipped(node)) return;
       const role = roleOf(node);
       const interactive = isInteractive(node, role);
-      const wanted = filter === "interactive" ? interactive || role === "iframe" : role || interactive;
+      const wanted = filter === "interactive" ? interactive || isFrame(node) : role || interactive;
       const seen = wanted && isShown(node) && (filter === "all" || isInView(node));
       if (seen) {
         if (depth > deepest) return;
-        add(depth, lineOf(node, role), role === "iframe" ? refOf(node) : null);
+        add(depth, lineOf(node, role), isFrame(node) ? refOf(node) : null);
         if (tagOf(node) === "svg" || tagOf(node) === "select") return;
       }
-      const quiet = seen ? NAMED_BY_TEXT.has(role) : isQuiet;
+      const quiet = seen ? isNamedByAllText(node, role) : isQuiet;
       for (const child of childrenOf(node)) visit(child, seen ? depth + 1 : depth, quiet);
     };
     visit(root ? elements[root - 1] : document.documentElement, 0, false);

@@ -30,7 +30,8 @@ class SessionFilePolicy:
         expose_download_paths: Whether the model learns where a download is in the session.
 
     Raises:
-        ToolsetConfigError: A directory is not absolute.
+        ToolsetConfigError: A directory is not absolute, or contains downloads: a page could have a
+            file saved there, and sent to another page.
 
     Example:
         ::
@@ -52,6 +53,7 @@ class SessionFilePolicy:
         for root in self._roots:
             if not root.is_absolute() or ".." in root.parts:
                 raise ToolsetConfigError(f"upload_roots must be absolute paths, not {str(root)!r}")
+            _check_apart(root)
         self._expose = expose_download_paths
 
     def resolve_upload_paths(self, context: BetaURLContext, paths: Sequence[str]) -> list[str]:
@@ -81,3 +83,12 @@ class SessionFilePolicy:
     def is_path_visible(self, path: str) -> bool:
         """Return whether the model may learn the path of a download."""
         return self._expose and PurePosixPath(DOWNLOADS) in PurePosixPath(path).parents
+
+
+def _check_apart(root: PurePosixPath) -> None:
+    downloads = PurePosixPath(DOWNLOADS)
+    if root == downloads or root in downloads.parents or downloads in root.parents:
+        raise ToolsetConfigError(
+            f"upload_roots must be apart from {DOWNLOADS}, where pages save files; {str(root)!r} is"
+            " not: copy what may be uploaded to a directory of its own, such as /tmp/uploads"
+        )

@@ -66,7 +66,15 @@ CHOICE = f"""<!doctype html><title>Choice</title><select aria-label=Choice>
 {"".join(f"<option value=v{n}>option {n}</option>" for n in range(60))}
 <option value=last>{"long " * 40}end</option></select>"""
 
+#: A page with texts that names do not tell, and with a frame whose role is another one.
+TEXTS = f"""<!doctype html><title>Texts</title>
+<a href=a.html>{"link " * 30}end of the link</a>
+<table><tr><td aria-label="Total">42 pieces</td><td>short cell</td></tr></table>
+<button aria-label="Buy">for 5 coins</button>
+<iframe role=presentation srcdoc="<button>In the frame</button>"></iframe>"""
+
 SITE = {
+    "texts.html": TEXTS,
     "choice.html": CHOICE,
     "pad.html": PAD,
     "form.html": FORM,

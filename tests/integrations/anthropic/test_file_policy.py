@@ -7,6 +7,7 @@ from anthropic.tools import ToolsetConfigError
 from anthropic.tools.browser import BetaFilePolicy, BetaURLContext, UploadRefusedError
 
 from agentbay_integrations.anthropic import SessionFilePolicy
+from agentbay_integrations.anthropic.file_policy import DOWNLOADS
 
 CONTEXT = BetaURLContext()
 
@@ -40,6 +41,13 @@ def test_a_root_must_be_absolute(root: str) -> None:
     """A session has no working directory of its browser."""
     with pytest.raises(ToolsetConfigError, match="absolute"):
         SessionFilePolicy(upload_roots=[root])
+
+
+@pytest.mark.parametrize("root", ["/", "/home/wuying", DOWNLOADS, f"{DOWNLOADS}/a"])
+def test_a_root_must_be_apart_from_downloads(root: str) -> None:
+    """A page could have a file saved there, and sent to another page."""
+    with pytest.raises(ToolsetConfigError, match="such as /tmp/uploads"):
+        SessionFilePolicy(upload_roots=["/tmp/up", root])
 
 
 def test_one_path_is_no_list_of_roots() -> None:

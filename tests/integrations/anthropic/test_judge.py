@@ -211,7 +211,7 @@ async def test_every_reading_of_the_browser_toolset_shows_the_page(
 
         await call("navigate", url=f"{ORIGIN}/noise.html")
         assert await reads(call, "read_console", "log: hello console")
-        assert await reads(call, "read_network", rf"GET {ORIGIN}/missing.json 404 \S+ \d+ ms")
+        assert await reads(call, "read_network", rf"404 \S+ \d+ ms GET {ORIGIN}/missing.json")
         assert (await call("read_network")).text == "(empty)"
         script = "const it = await Promise.resolve(document.title); ({it})"
         assert (await call("javascript_exec", text=script)).text == '{"it":"Noise"}'
@@ -260,6 +260,19 @@ async def test_forms_are_filled_and_files_uploaded(
         missing = await call("file_upload", target=file, paths=["/tmp/up/b.txt"])
         assert "/tmp/up/b.txt" in missing.text
         assert "no document_ids" in (await call("file_upload", target=file, paths=[])).text
+
+
+async def test_a_tree_has_each_text_once(web_session: AsyncSession, open_toolset: Open) -> None:
+    """In the name, if that is the whole text, or below; a frame is read whatever its role."""
+    await serve(web_session, SITE)
+    async with open_toolset("browser", web_session.session_id) as call:
+        await call("navigate", url=f"{ORIGIN}/texts.html")
+        tree = (await call("read_page", filter="all")).text
+        for text in ("end of the link", "42 pieces", "for 5 coins", "short cell"):
+            assert tree.count(text) == 1, tree
+        for filter in ("all", "interactive"):
+            tree = (await call("read_page", filter=filter)).text
+            assert re.search(r'iframe \[\w+\]\n *button "In the frame"', tree), tree
 
 
 async def test_every_option_can_be_chosen(web_session: AsyncSession, open_toolset: Open) -> None:
