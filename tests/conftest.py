@@ -50,6 +50,14 @@ def _is_setting(name: str) -> bool:
     return name.startswith("AGENTBAY_") or name.lower() in _PROXIES
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count tests with a browser or a desktop as slow: each waits for one to start."""
+    for item in items:
+        if {"browser_image", "desktop_image"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def default_hang_up() -> Iterator[None]:
     """Let SIGHUP end the children of a test, even if nohup has started it."""

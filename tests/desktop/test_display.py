@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import pytest
 from tests.desktop.conftest import until
 
 from agentbay_async import AsyncAgentBay
@@ -54,7 +53,6 @@ async def test_calls_at_once_start_one_display(session: AsyncSession) -> None:
     assert counted.split() == ["1", "1"]
 
 
-@pytest.mark.slow
 async def test_a_killed_display_starts_again(terminal: Terminal) -> None:
     """Its windows are gone; the next call works."""
     session = terminal.session
@@ -86,7 +84,6 @@ async def test_a_killed_helper_starts_again(session: AsyncSession) -> None:
     await until(works)
 
 
-@pytest.mark.slow
 async def test_a_helper_that_does_not_answer_is_replaced(session: AsyncSession) -> None:
     """A stopped one too; its answer is not taken for the next one."""
     (await session.computer.move_mouse(7, 8)).unwrap()

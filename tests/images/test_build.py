@@ -111,7 +111,7 @@ async def test_a_package_runs_in_a_session(
     (package,) = record["apt"]
     assert package["name"] == "figlet"
     assert len(package["sha256"]) == 64
-    listed = json.loads(image("list", "--json"))
+    listed = [json.loads(line) for line in image("list", "--json").splitlines()]
     assert [one["packages"] for one in listed if one["name"] == "tiny"] == [
         [f"figlet {package['version']}"]
     ]

@@ -71,7 +71,9 @@ def test_an_image_is_added_with_its_services(
 
     assert images.main(["list", "--json"]) == 0
 
-    [row] = [row for row in json.loads(capsys.readouterr().out) if row["name"] == "web"]
+    [row] = [
+        row for row in map(json.loads, capsys.readouterr().out.splitlines()) if row["name"] == "web"
+    ]
     assert row["services"] == ["a --b", "c"]
     assert made == row
     assert images.main(["remove", "web", "--json"]) == 0

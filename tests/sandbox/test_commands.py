@@ -94,6 +94,7 @@ async def test_sigpipe_has_its_default_action(sandbox: Sandbox) -> None:
     assert (done.stdout, done.stderr) == (b"y\n", b"")
 
 
+@pytest.mark.slow
 async def test_timeout_kills_the_group_and_keeps_the_output(
     sandbox: Sandbox,
 ) -> None:
