@@ -96,7 +96,7 @@ class LocalService:
     async def settle(self) -> None:
         """Wait until the ready sandboxes have been replaced, and their Python kernels run."""
         with anyio.fail_after(_SETTLED_WITHIN):
-            while (  # noqa: ASYNC110  # of another process: it sends no event
+            while (  # noqa: ASYNC110  # another process starts them, so there is no event to await
                 len(host.below(self._service.pid)) != self._service.ready * _PROCESSES_READY
             ):
                 await asyncio.sleep(_LOOK)

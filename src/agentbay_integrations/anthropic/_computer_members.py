@@ -84,7 +84,7 @@ def _with_keys(text: str | None, calls: list[Call]) -> Member:
     if keys:
         yield "press_keys", (keys, True)
     try:
-        for call in calls:  # noqa: UP028  # answers are sent in; the iterator of a list takes none
+        for call in calls:  # noqa: UP028  # `yield from` would send answers to a list, which takes none
             yield call
     finally:
         if keys:

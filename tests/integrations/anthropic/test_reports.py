@@ -70,7 +70,7 @@ class Browser(Source):
 
 async def attached(browser: Browser) -> ConnectedBrowser:
     """Return a connected browser whose tabs have no entries."""
-    connected = ConnectedBrowser(browser, None, itertools.count(1))  # type: ignore[arg-type]  # a test's
+    connected = ConnectedBrowser(browser, None, itertools.count(1))  # type: ignore[arg-type]  # stands in for Playwright's browser
     await connected.attach()
     connected.tabs.clear()
     connected._active = None
@@ -122,7 +122,7 @@ async def test_downloads_that_never_finish_are_forgotten() -> None:
 def test_the_outcome_of_a_request_survives_the_cut(where: str) -> None:
     """A page chooses the length of each part of a line."""
     page = Source()
-    tab = Tab("tab_1", page, itertools.count(1))  # type: ignore[arg-type]  # a test's
+    tab = Tab("tab_1", page, itertools.count(1))  # type: ignore[arg-type]  # stands in for Playwright's page
     request = SimpleNamespace(
         method=LONG if where == "method" else "GET",
         url="http://a/" + LONG * (where == "url"),
@@ -160,7 +160,7 @@ async def test_a_connection_that_cannot_be_used_is_closed(
 
     made = SimpleNamespace(start=start)
     monkeypatch.setattr(playwright.async_api, "async_playwright", lambda: made)
-    driver = BrowserDriver(SimpleNamespace(endpoint_url=answer))  # type: ignore[arg-type]  # a test's
+    driver = BrowserDriver(SimpleNamespace(endpoint_url=answer))  # type: ignore[arg-type]  # the driver uses only this member of a session
     with pytest.raises(ToolError, match="browser of the session"):
         await driver.run("screenshot", None)
     assert browser.closed == 1

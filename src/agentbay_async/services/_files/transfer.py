@@ -178,7 +178,7 @@ class FileTransfer:
         async with store.temporary_path() as temporary:
             try:
                 await self._measure(path, temporary, most="0")
-                # The session hashes the copy while it is on its way.
+                # The session hashes the copy during the transfer.
                 async with run_beside(self._measure(temporary)) as measured:
                     return await self._get_from_store(store, temporary, target, options, measured)
             finally:
