@@ -132,7 +132,7 @@ class RunSpanHook(Protocol):
         ...
 
     def fail(self, error: Exception) -> None:
-        """Mark a run as failed that an error ends."""
+        """Mark the run as failed, because `error` ended it."""
         ...
 
     def end(self, done: int, failed: int) -> None:

@@ -175,7 +175,7 @@ class RunSpan:
             return self._telemetry.carrier()
 
     def fail(self, error: Exception) -> None:
-        """Mark the run as failed: `error` ends it."""
+        """Mark the run as failed, because `error` ended it."""
         self._telemetry.fail(self._span, type(error).__name__)
         self._has_failed = True
 

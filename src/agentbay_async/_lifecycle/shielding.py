@@ -99,10 +99,10 @@ async def _undo(task: Task[T], undo: Callable[[T], Awaitable[object]]) -> None:
 async def run_beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[Task[T]]:
     """Run `work` during the block, in the yielded task, and cancel it at the end if it still runs.
 
-    Only the task tells its error.
+    An error of `work` is only in the task: the block does not raise it.
     """
     task = create_task(work)
-    # Retrieved, because nobody does if the block fails; asyncio would log it.
+    # asyncio would log an error that nobody retrieved, as happens if the block fails.
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         yield task

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     Progress = Callable[[TransferProgress], Awaitable[None] | None]
 
 _ACCEPTED = frozenset({200, 201, 204})
-# Bytes that are read or written at once. Each time a thread is reached, which costs as much as it
-# takes to hash a tenth of them.
+# Bytes that one call on a thread reads or writes. To reach the thread takes a tenth of the time of
+# hashing them.
 CHUNK = 512 * 1024
 
 
@@ -203,7 +203,7 @@ class Meter:
         return self._digest.hexdigest()
 
     def hash(self, chunk: bytes) -> None:
-        """Add a chunk to the checksum. Takes long, so call it on a thread."""
+        """Add a chunk to the checksum. Call it on a thread: a chunk takes up to a millisecond."""
         self._digest.update(chunk)
 
     async def save(self, chunk: bytes, write: Callable[[bytes], None]) -> None:

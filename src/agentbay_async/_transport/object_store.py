@@ -35,8 +35,8 @@ _MAX_ANSWER = 1024 * 1024
 # The message of an error is near its beginning.
 _LONGEST_ERROR = 8192
 _MD5_SIZE = 16
-# Bytes of a download that are gathered at least, because each chunk costs a switch to a thread, and
-# that one read returns at most.
+# The fewest bytes of a chunk of a download, because each chunk costs a switch to a thread; and the
+# most that one read returns.
 _LEAST_CHUNK = 64 * 1024
 _MOST_CHUNK = 512 * 1024
 

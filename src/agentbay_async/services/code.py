@@ -311,7 +311,7 @@ async def _iter_answer(answer: CodeAnswer) -> AsyncGenerator[CodeEvent, None]:
     yield CodeEvent("end", execution_count=count, execution_time=time, truncated=cut)
 
 
-# What a result takes besides its formats, in characters: it may have none.
+# Characters that count for a result besides its formats, because it may have none.
 _RESULT_SIZE = 200
 
 

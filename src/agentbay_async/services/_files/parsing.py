@@ -139,7 +139,7 @@ _REASONS: dict[str, tuple[str, type[FileError]]] = {
     "file name too long": ("file name too long", FileError),
     "too many levels of symbolic links": ("too many levels of symbolic links", FileError),
 }
-# `mkdir -p` makes parents of a file; it says so if one of them is a file itself.
+# What `mkdir -p` says if a parent of the file to write is a file itself.
 _FILE_AS_PARENT = re.compile(r"mkdir: .+: File exists")
 # The tools of the service write "Failed to move file: /a, error: Is a directory".
 _TOOL_FAILURE = re.compile(r"Failed to [^:\n]+: (.+), error: (.+)")

@@ -396,7 +396,7 @@ class RemoteFiles:
         except BaseException as error:
             await self.discard(part, f"{part}64")
             if isinstance(error, FileError) and error.path.startswith(part):
-                # The caller knows nothing of the part.
+                # Name the file that the caller passed.
                 error.message = error.message.replace(error.path, path)
                 error.path = path
             raise
