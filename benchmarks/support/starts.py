@@ -23,8 +23,8 @@ _CODE_IMAGE = "code_latest"
 _SETTLED = 0.5
 _SETTLED_WITHIN = 300
 _LOOK = 0.1
-# The outer and the inner process of a sandbox, and a kernel.
-_PROCESSES_READY = 3
+# Seconds without a new or ended process: sandboxes and kernels follow each other more quickly.
+_UNCHANGED = 0.7
 
 
 class Starter(Protocol):
@@ -95,11 +95,14 @@ class LocalService:
 
     async def settle(self) -> None:
         """Wait until the ready sandboxes have been replaced, and their Python kernels run."""
+        count, since = -1, time.monotonic()
         with anyio.fail_after(_SETTLED_WITHIN):
-            while (  # noqa: ASYNC110  # another process starts them, so there is no event to await
-                len(host.below(self._service.pid)) != self._service.ready * _PROCESSES_READY
-            ):
+            while time.monotonic() - since < _UNCHANGED:
+                # another process starts them, so there is no event to await
                 await asyncio.sleep(_LOOK)
+                found = len(host.below(self._service.pid))
+                if found != count:
+                    count, since = found, time.monotonic()
 
     async def start(self) -> float:
         """Create a session, use it, delete it."""
