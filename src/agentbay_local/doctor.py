@@ -55,7 +55,8 @@ async def report() -> tuple[bool, list[str]]:
 
 def _namespaces(found: Capability) -> Iterator[str]:
     if found.available:
-        yield "namespaces: available. Sessions are isolated on this machine."
+        text = f"namespaces: available. Sessions are isolated on this machine. {found.detail}"
+        yield text.rstrip()
         return
     yield f"namespaces: not available. {found.reason}"
     yield f"To cure it: {found.remedy}"

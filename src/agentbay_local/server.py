@@ -20,7 +20,7 @@ from aiohttp import web
 
 from agentbay_local.background_tasks import BackgroundTasks
 from agentbay_local.browser.browsers import Browsers
-from agentbay_local.code import Kernels
+from agentbay_local.code import Kernels, read_only_mounts
 from agentbay_local.contexts.context_store import ContextStore
 from agentbay_local.contexts.sync import SyncService
 from agentbay_local.home import Home
@@ -28,9 +28,11 @@ from agentbay_local.http import app
 from agentbay_local.http.connections import CONNECTIONS
 from agentbay_local.protocol.paging import Pages
 from agentbay_local.protocol.signing import Signer
+from agentbay_local.sandbox.base import SandboxSpec
 from agentbay_local.sandbox.cgroups import leftovers
 from agentbay_local.sandbox.cgroups.detection import detect
 from agentbay_local.sandbox.host.orphans import Orphans
+from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
 from agentbay_local.sessions.lifecycle import Lifecycle
 from agentbay_local.sessions.ready import ReadySandboxes
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from agentbay_local.browser.model import BrowserModel
     from agentbay_local.cassettes.player import Player
     from agentbay_local.images import Image, Images
-    from agentbay_local.sandbox.base import Isolation, Limits
+    from agentbay_local.sandbox.base import Backend, Isolation, Limits
     from agentbay_local.sandbox.outbound import AllowedHosts
     from agentbay_local.testing.instruments import Instruments
     from agentbay_local.tls.authority import CertificateAuthority
@@ -180,8 +182,14 @@ class Server:
         orphans = Orphans(home.running)
         await asyncio.to_thread(orphans.sweep)
         await asyncio.to_thread(leftovers.sweep)
-        self.capability = await probe(settings.isolation)
-        state = self._assemble(home, store, executor, self._sandboxes(home, store, orphans))
+        backend = backend_for(settings.isolation, orphans)
+        self._stack.push_async_callback(backend.close)
+        # As the first session will be, which then starts sooner.
+        spec = SandboxSpec(
+            home.sessions / "probe", private_uid("probe"), read_only=read_only_mounts()
+        )
+        self.capability = await probe(settings.isolation, backend, spec)
+        state = self._assemble(home, store, executor, self._sandboxes(home, store, backend))
         await _recover(state, home)
         self._state = state
         await self._listen(state)
@@ -192,7 +200,7 @@ class Server:
         self._home = self._state = self._authority = None
         await asyncio.to_thread(home.close)
 
-    def _sandboxes(self, home: Home, store: Store, orphans: Orphans) -> Sandboxes:
+    def _sandboxes(self, home: Home, store: Store, backend: Backend) -> Sandboxes:
         found, settings = self.capability, self._settings
 
         def image_of(session_id: str) -> Image:
@@ -201,7 +209,7 @@ class Server:
 
         return Sandboxes(
             home.sessions,
-            backend_for(found.isolation, orphans) if found.available else None,
+            backend if found.available else None,
             unavailable(found.reason, found.remedy),
             settings.isolation,
             settings.limits,

@@ -34,7 +34,8 @@ async def test_machine_with_namespaces_needs_nothing_else(monkeypatch: pytest.Mo
     isolated, lines = await doctor.report()
 
     assert isolated
-    assert lines[0] == "namespaces: available. Sessions are isolated on this machine."
+    isolated_here = "namespaces: available. Sessions are isolated on this machine."
+    assert lines[0] == f"{isolated_here} What it is worth."
     assert lines[1] == "landlock: available; not needed here. What it is worth."
 
 

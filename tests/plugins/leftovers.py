@@ -23,7 +23,7 @@ import pytest
 _GRACE = 20.0
 _PROC = Path("/proc")
 _KEPT = "pytest-of-"
-_SANDBOX = b"inside.agent"
+_SANDBOX_SIGNS = (b"inside.agent", b"inside.fork_server")
 _PID = str(os.getpid())
 _CGROUPS = Path("/sys/fs/cgroup")
 _CGROUP_NAME = re.compile(r"agentbay\.\d+\.(\d+)\.\d+\.\d+")
@@ -94,7 +94,9 @@ class Leftovers:
                 environment = (entry / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue  # it ended meanwhile
-            if parent == "1" and (marker in environment or _SANDBOX in command):
+            if parent == "1" and (
+                marker in environment or any(sign in command for sign in _SANDBOX_SIGNS)
+            ):
                 found[int(entry.name)] = command.decode(errors="replace").strip()[:150]
         return found
 

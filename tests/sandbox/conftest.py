@@ -16,7 +16,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.probe import Capability, backend_for, probe
 
-from .process_table import descendants
+from .process_table import descendants, is_fork_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -48,12 +48,16 @@ def isolating(capability: Capability) -> None:
 
 @pytest.fixture(autouse=True)
 def new_processes() -> NewProcesses:
-    """Return a function that lists the processes below us that are younger than the test.
+    """Return a function that lists the processes of sessions that are younger than the test.
 
     An embedded service of an earlier test, which lives as long as this process, has some too.
     """
     others = descendants(os.getpid())
-    return lambda: descendants(os.getpid()) - others
+
+    def list_new() -> set[int]:
+        return {pid for pid in descendants(os.getpid()) - others if not is_fork_server(pid)}
+
+    return list_new
 
 
 @asynccontextmanager
@@ -71,8 +75,10 @@ async def started(backend: Backend, root: Path, limits: Limits) -> AsyncIterator
 def start_isolated(isolating: None, tmp_path: Path) -> Starting:
     """Return a function that starts an isolated sandbox in a named root."""
 
-    def start(name: str = "root", **limits: int) -> AbstractAsyncContextManager[Sandbox]:
-        return started(BubblewrapBackend(), tmp_path / name, Limits(**limits))
+    def start(
+        name: str = "root", *, forks: bool = True, **limits: int
+    ) -> AbstractAsyncContextManager[Sandbox]:
+        return started(BubblewrapBackend(forks=forks), tmp_path / name, Limits(**limits))
 
     return start
 
@@ -84,14 +90,22 @@ async def isolated(start_isolated: Starting) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(params=list(Isolation), ids=lambda level: str(level.value))
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Return a backend of each level in turn."""
-    if request.param is Isolation.NAMESPACES:
+@pytest.fixture(params=[*(level.value for level in Isolation), "alone"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Return each level in turn, and "alone": bubblewrap starts each sandbox itself."""
+    if request.param in (Isolation.NAMESPACES.value, "alone"):
         request.getfixturevalue("isolating")
-    if request.param is Isolation.LANDLOCK and not confinement.abi():
+    if request.param == Isolation.LANDLOCK.value and not confinement.abi():
         pytest.skip("this kernel has no Landlock")
-    return backend_for(request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+async def backend(way: str) -> AsyncIterator[Backend]:
+    """Give a backend of each way in turn."""
+    made = BubblewrapBackend(forks=False) if way == "alone" else backend_for(Isolation(way))
+    yield made
+    await made.close()
 
 
 @pytest.fixture

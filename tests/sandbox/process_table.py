@@ -52,11 +52,30 @@ def descendants(pid: int) -> set[int]:
 
 def is_agent(pid: int) -> bool:
     """Return whether a process is a session's agent, or the bubblewrap that started it."""
+    return b"inside." in _command_line(pid) and not is_fork_server(pid)
+
+
+def is_fork_server(pid: int) -> bool:
+    """Return whether a process forks the sandboxes of a backend, or is its bubblewrap."""
+    # What it has forked has its command line, and is in a namespace below its own.
+    return b"inside.fork_server" in _command_line(pid) and len(namespace_pids(pid)) < 3
+
+
+def namespace_pids(pid: int) -> list[str]:
+    """Return the numbers of a process, from our namespace to its own; none if it has ended."""
+    try:
+        with open(f"/proc/{pid}/status") as lines:
+            return next(line.split()[1:] for line in lines if line.startswith("NSpid"))
+    except (OSError, StopIteration):
+        return []
+
+
+def _command_line(pid: int) -> bytes:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return b"inside.agent" in file.read()
+            return file.read()
     except OSError:
-        return False
+        return b""
 
 
 def owned_by(uid: int) -> list[int]:

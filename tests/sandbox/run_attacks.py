@@ -1,10 +1,10 @@
 """Attack run: start two sessions, run all attacks in one of them, and print the outcomes.
 
 Run in a separate process, because it may give up root for good. Its arguments: a directory, the
-user to become (0 stays who one is), the level of isolation, and "layer" for sessions that have a
-layer over the system, or "browser" and the layers of one, for attacks in the place of what Chromium
-starts for a page. Without isolation nothing is started by the service: chosen attacks, which harm
-nobody, are tried from a plain process.
+user to become (0 stays who one is), the level of isolation, and "alone" for sessions that are not
+forked, "layer" for sessions that have a layer over the system, or "browser" and the layers of one,
+for attacks in the place of what Chromium starts for a page. Without isolation nothing is started by
+the service: chosen attacks, which harm nobody, are tried from a plain process.
 """
 
 # ruff: noqa: T201 - the outcomes are printed for the test that started this program
@@ -33,6 +33,7 @@ from agentbay_local.browser.chromium import Chromium
 from agentbay_local.browser.options import parse_options
 from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import SandboxOSError
 from agentbay_local.sandbox.host import bundle, openat, programs
 from agentbay_local.sandbox.host.offline_files import OfflineFiles
@@ -247,12 +248,11 @@ async def attack_by_browser(session: Sandbox, known: dict[str, Any]) -> dict[str
 
 
 async def run_attacks(
-    place: Path, level: Isolation, layers: tuple[Path, ...], attack: Attack
+    place: Path, level: Isolation, layers: tuple[Path, ...], attack: Attack, backend: Backend
 ) -> dict[str, str]:
     """Start two sessions; attack the host and one session from the other."""
     received: list[int] = []
     signal.signal(signal.SIGUSR1, lambda number, _: received.append(number))
-    backend = backend_for(level)
     with prepare_host(place) as known:
         other = SandboxSpec(place / "other", private_uid(f"{place}/other"))
         # Under a name that is allowed; where it leads to is not.
@@ -304,12 +304,17 @@ def main() -> None:
         return
     attack: Attack = attack_by_command
     layers: tuple[Path, ...] = ()
+    backend = backend_for(level)
     match sys.argv[4:]:
+        case ["alone"]:
+            backend = BubblewrapBackend(forks=False)
         case ["layer"]:
             layers = (make_layer(place),)
         case ["browser", *directories]:
             attack, layers = attack_by_browser, tuple(map(Path, directories))
-    print(json.dumps(asyncio.run(run_attacks(place, level, layers, attack))))
+    outcomes = asyncio.run(run_attacks(place, level, layers, attack, backend))
+    forks = isinstance(backend, BubblewrapBackend) and backend.forks
+    print(json.dumps({**outcomes, "sandboxes_were": "forked" if forks else "not forked"}))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from agentbay_local.sandbox.cgroups.detection import detect
 from agentbay_local.sandbox.inside import confinement
 
 from .attacks import ATTACKS
+from .conftest import REQUIRED
 from .floods import FLOODS
 from .run_file_attacks import ATTACKS as FILE_ATTACKS
 
@@ -100,12 +101,23 @@ def test_attack_from_inside_is_blocked(level: Isolation, uid: int, name: str) ->
         assert outcome.startswith("blocked")
 
 
+@pytest.mark.usefixtures("isolating")
+def test_attacks_are_made_in_forked_sandboxes(uid: int) -> None:
+    """Of root and of an ordinary user; some machines let nobody fork them."""
+    were = outcomes(Isolation.NAMESPACES, uid)["sandboxes_were"]
+
+    if were != "forked" and not REQUIRED:
+        pytest.skip("this machine does not let sandboxes be forked")
+    assert were == "forked"
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("isolating")
+@pytest.mark.parametrize("way", ["alone", "layer"])
 @pytest.mark.parametrize("name", [*ATTACKS, *BY_THE_HARNESS])
-def test_attack_from_a_session_with_a_layer_is_blocked(uid: int, name: str) -> None:
-    """An overlay of the system opens no way that was closed."""
-    outcome = outcomes(Isolation.NAMESPACES, uid, "layer")[name]
+def test_attack_from_another_session_is_blocked(uid: int, way: str, name: str) -> None:
+    """Neither one that bubblewrap has started itself, nor an overlay, opens a way."""
+    outcome = outcomes(Isolation.NAMESPACES, uid, way)[name]
 
     if name in ACCEPTED[Isolation.NAMESPACES]:
         assert outcome in ("through", "blocked")

@@ -29,13 +29,12 @@ from .process_table import (
     is_agent,
     open_count,
     owned_by,
-    parent,
     until_open_at_most,
     until_stopped,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from agentbay_local.sandbox.base import Backend, Entry, Sandbox
@@ -97,10 +96,8 @@ async def test_death_of_the_agent_is_detected(
     """Pending calls fail, and the sandbox reports its end."""
     waiting = asyncio.ensure_future(isolated.run("sleep 100", timeout=100))
     await isolated.run("true", timeout=60)
-    started = [pid for pid in new_processes() if parent(pid) == os.getpid()]
-    for pid in new_processes():
-        if parent(pid) in started:  # the session's first process, below bubblewrap
-            os.kill(pid, signal.SIGKILL)
+    for pid in filter(is_agent, new_processes()):
+        os.kill(pid, signal.SIGKILL)
 
     with pytest.raises(SandboxGone):
         await asyncio.wait_for(waiting, 60)
@@ -296,18 +293,32 @@ async def test_programs_start_as_the_private_user(
     monkeypatch.setattr(subprocess, "Popen", Popen)
     if not with_setpriv:
         monkeypatch.setattr(startup, "_find_setpriv", lambda: None)
-    async with start_isolated("root"):
-        uid = str(private_uid(str(tmp_path / "root")))
-        owners: dict[int, tuple[list[str], list[str]]] = {}
-        for pid in new_processes():
-            # Others of the machine are among them, and may have ended since.
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                owners[pid] = credentials(pid)
+    async with start_isolated("root", forks=False):
+        check_owners(new_processes(), private_uid(str(tmp_path / "root")))
+    assert copied == [not with_setpriv]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="about services that are root")
+async def test_forks_run_as_the_private_user(
+    start_isolated: Starting, new_processes: NewProcesses, tmp_path: Path
+) -> None:
+    """With all their ids, and no other group, whatever the fork server has."""
+    async with start_isolated("root") as sandbox:
+        await sandbox.run("sleep 4000 &", timeout=60)
+        check_owners(new_processes(), private_uid(str(tmp_path / "root")))
+
+
+def check_owners(pids: Iterable[int], uid: int | None) -> None:
+    """Check that processes have one user and group, and no other group."""
+    owners: dict[int, tuple[list[str], list[str]]] = {}
+    for pid in pids:
+        # Others of the machine are among them, and may have ended since.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            owners[pid] = credentials(pid)
     assert owners
     for ids, groups in owners.values():
-        assert set(ids) == {uid}
-        assert set(groups) <= {uid}
-    assert copied == [not with_setpriv]
+        assert set(ids) == {str(uid)}
+        assert set(groups) <= {str(uid)}
 
 
 def credentials(pid: int) -> tuple[list[str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -77,11 +78,31 @@ def test_sweep_ends_the_recorded_process_and_no_other(tmp_path: Path) -> None:
 
 
 async def test_live_sandbox_is_recorded_until_it_ends(isolating: None, tmp_path: Path) -> None:
-    """The ledger has exactly the live sandboxes."""
+    """The ledger has exactly the live sandboxes, where bubblewrap starts each one."""
     ledger = tmp_path / "live"
-    backend = BubblewrapBackend(Orphans(ledger))
+    backend = BubblewrapBackend(Orphans(ledger), forks=False)
     async with await backend.start(SandboxSpec(tmp_path / "root", private_uid(str(tmp_path)))):
         during = len(list(ledger.iterdir()))
+    after = len(list(ledger.iterdir()))
     await backend.close()
 
-    assert (during, len(list(ledger.iterdir()))) == (1, 0)
+    assert (during, after) == (1, 0)
+
+
+async def test_fork_server_is_recorded_and_ends_its_sandboxes(
+    isolating: None, tmp_path: Path
+) -> None:
+    """Its record is enough: a sweep after a crash ends it, and the kernel what it has forked."""
+    orphans = Orphans(tmp_path / "live")
+    backend = BubblewrapBackend(orphans)
+    sandboxes = [
+        await backend.start(SandboxSpec(tmp_path / name, private_uid(name))) for name in "ab"
+    ]
+    swept = orphans.sweep()
+    for sandbox in sandboxes:
+        await asyncio.wait_for(sandbox.dead.wait(), 60)
+        await sandbox.close()
+    await backend.close()
+
+    assert swept == (1 if backend.forks else 2)
+    assert list((tmp_path / "live").iterdir()) == []

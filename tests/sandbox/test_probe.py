@@ -8,10 +8,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+import attrs
 import pytest
 from tests.ordinary_user import directory_of, user_with_programs
 
-from agentbay_local.sandbox.base import Isolation
+from agentbay_local.sandbox.base import Isolation, SandboxSpec
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.host import programs
 from agentbay_local.sandbox.host.uids import private_uid
@@ -146,3 +148,28 @@ def test_sandbox_errors_have_a_common_base_and_readable_texts() -> None:
 
     assert isinstance(error, SandboxError)
     assert str(error) == "No. Remedy: Do this."
+
+
+@pytest.mark.usefixtures("isolating")
+async def test_a_given_backend_stays_open(tmp_path: Path) -> None:
+    """It starts what comes next, and only the directory of the probe is removed."""
+    backend = BubblewrapBackend()
+    spec = SandboxSpec(tmp_path / "probe", private_uid("probe"))
+    found = await probe(Isolation.NAMESPACES, backend, spec)
+    async with await backend.start(attrs.evolve(spec, root=tmp_path / "next")) as sandbox:
+        assert (await sandbox.run("echo hi", timeout=60)).stdout == b"hi\n"
+    await backend.close()
+
+    assert found.available
+    assert os.listdir(tmp_path) == ["next"]
+
+
+@pytest.mark.usefixtures("isolating")
+async def test_the_slower_start_is_told(tmp_path: Path) -> None:
+    """`agentbay doctor` shows the detail."""
+    backend = BubblewrapBackend(forks=False)
+    spec = SandboxSpec(tmp_path / "probe", private_uid("probe"))
+    found = await probe(Isolation.NAMESPACES, backend, spec)
+    await backend.close()
+
+    assert "more slowly" in found.detail

@@ -1,40 +1,43 @@
 """Sandboxes in namespaces, by bubblewrap.
 
-Two leaks shape the start. The first process inside is bubblewrap, whose environment and arguments
-the session can read in /proc/1: so it gets an empty environment, and its arguments through a
-descriptor. And a service that is root must not create the namespaces as root, because the session's
-user would be root of the host: see `uids` and `mounts`.
+bubblewrap shows a fork server what sessions see of the host, and the server forks a sandbox for
+each session. Where the machine does not allow that, bubblewrap starts each sandbox itself, which
+takes several times the processor time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import base64
+import logging
 import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox import checks, seccomp
 from agentbay_local.sandbox.agent_sandbox import AgentSandbox
-from agentbay_local.sandbox.base import HOME, Backend, Isolation, Sandbox, SandboxSpec
+from agentbay_local.sandbox.base import Backend, Isolation, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError
-from agentbay_local.sandbox.host import layers, programs, replies, rootfs
+from agentbay_local.sandbox.host import layers, replies, rootfs
+from agentbay_local.sandbox.host.fork_servers import ForkServers
 from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
+from agentbay_local.sandbox.host.single_start import read_first_pid, spawn_sandbox
 from agentbay_local.sandbox.host.startup import (
     START_WITHIN,
     Launch,
     agent_settings,
     finish,
+    on_thread,
     wait_for_process,
     wait_for_report,
     wait_until_ready,
 )
+from agentbay_local.sandbox.host.view import View
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
     from agentbay_local.sandbox.cgroups.detection import Cgroups
     from agentbay_local.sandbox.host.agent_client import AgentClient
@@ -43,16 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BubblewrapBackend"]
 
-NAMESPACES = (
-    "--unshare-user",
-    "--unshare-pid",
-    "--unshare-net",
-    "--unshare-ipc",
-    "--unshare-uts",
-    "--unshare-cgroup-try",
-    "--disable-userns",
-)
-LIFETIME = ("--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL")
+_log = logging.getLogger(__name__)
 
 
 class BubblewrapBackend(Backend):
@@ -61,6 +55,10 @@ class BubblewrapBackend(Backend):
     Args:
         orphans: The record of live processes, for the next start after a crash.
         cgroups: Makes control groups; None finds out what the machine allows.
+        forks: Fork sandboxes where the machine allows it; False lets bubblewrap start each one.
+
+    Attributes:
+        forks: Whether sandboxes are forked; False after it was tried and the machine refused.
 
     Example:
         >>> backend = BubblewrapBackend()
@@ -70,18 +68,70 @@ class BubblewrapBackend(Backend):
 
     isolation = Isolation.NAMESPACES
 
-    def __init__(self, orphans: Orphans | None = None, cgroups: Cgroups | None = None) -> None:
+    def __init__(
+        self,
+        orphans: Orphans | None = None,
+        cgroups: Cgroups | None = None,
+        *,
+        forks: bool = True,
+    ) -> None:
+        self.forks = forks
         self._cgroups = cgroups
         self._mounts = Mounts()
+        self._servers = ForkServers(self._mounts, self._record)
         self._shared_cost = SharedCost()
         self._orphans = orphans
+        self._has_forked = False
 
     def prepare_root(self, spec: SandboxSpec) -> None:
         rootfs.prepare_root(spec)
 
     async def start(self, spec: SandboxSpec) -> Sandbox:
         _check(spec)
-        with Launch(self._cgroups, spec.limits) as launch:
+        if not self.forks:
+            return await self._start_alone(spec)
+        try:
+            sandbox = await self._start_by_fork(spec)
+        except SandboxError as error:
+            if self._has_forked:
+                raise
+            return await self._start_instead(spec, error)
+        self._has_forked = True
+        return sandbox
+
+    async def close(self) -> None:
+        await self._servers.close()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._mounts.close)
+        await loop.run_in_executor(None, self._shared_cost.close)
+
+    async def _start_instead(self, spec: SandboxSpec, error: SandboxError) -> Sandbox:
+        """Start a sandbox after the first fork failed; if that works, start all others so too."""
+        sandbox = await self._start_alone(spec)
+        if not self._has_forked:
+            self.forks = False
+            _log.info("sandboxes are not forked, because this machine refuses it: %s", error)
+        return sandbox
+
+    async def _start_by_fork(self, spec: SandboxSpec) -> Sandbox:
+        with Launch(self._cgroups, spec.limits) as launch, ExitStack() as ending:
+            view = await on_thread(lambda: self._prepare_fork(launch, spec))
+            server = await self._servers.get(view, spec.root.resolve().parent)
+            server.sessions += 1
+            ending.callback(server.end_session)
+            process = await server.fork(spec, launch.ends)
+            program = self._filter(launch)
+            own = {} if program is None else {"filter": base64.b64encode(program).decode()}
+            return await self._finish_start(launch, spec, process, process.pid, own, ending)
+
+    def _prepare_fork(self, launch: Launch, spec: SandboxSpec) -> View:
+        launch.make_cgroup()
+        # The fork makes the rest, while the service moves it into its control group.
+        rootfs.make_empty_root(spec)
+        return View.of(spec)
+
+    async def _start_alone(self, spec: SandboxSpec) -> Sandbox:
+        with Launch(self._cgroups, spec.limits) as launch, ExitStack() as ending:
             info, for_bwrap = os.pipe2(os.O_CLOEXEC)
             launch.undo.callback(os.close, info)
             # The namespaces keep what they have mounted, so they do not need this mount any more.
@@ -92,68 +142,56 @@ class BubblewrapBackend(Backend):
                 process = await wait_for_process(spawning, launch)
             finally:
                 os.close(for_bwrap)
-            return await self._finish_start(launch, spec, process, info)
-
-    async def close(self) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._mounts.close)
-        await loop.run_in_executor(None, self._shared_cost.close)
+            first = await _read_first(launch, process, info)
+            return await self._finish_start(launch, spec, process, first, {}, ending)
 
     def _spawn(self, launch: Launch, spec: SandboxSpec, info: int) -> subprocess.Popen[bytes]:
         launch.make_cgroup()
-        bwrap, python = _find_bubblewrap(spec), programs.find_interpreter()
-        root, shared, laid = spec.root.resolve(), dict(spec.read_only), spec.layers
-        if python.directory is not None:
-            shared[str(programs.INTERPRETER)] = python.directory
-            python = python.moved_to(programs.INTERPRETER)
-        rootfs.prepare_root(spec, [*shared, *layers.mount_targets(laid)])
-        if spec.uid is not None:
-            bwrap, root = self._mounts.reachable(bwrap), self._mounts.reachable(root)
-            shared = {inside: self._mounts.reachable(path) for inside, path in shared.items()}
-            laid = tuple(self._mounts.reachable(path) for path in laid)
-        arguments = [
-            *_isolation_arguments(spec),
-            *_mount_arguments(launch, spec, root, laid),
-            "--info-fd",
-            str(info),
-        ]
+        view = View.of(spec)
+        rootfs.prepare_root(spec, view.targets)
+        return spawn_sandbox(launch, spec, view, self._mounts, self._filter(launch), info)
+
+    def _filter(self, launch: Launch) -> bytes | None:
         counted = "memory" in launch.cgroup.enforces
-        filter_program = seccomp.build_filter(self.isolation, counted)
-        if filter_program is not None:
-            arguments += ["--seccomp", str(launch.add_file(filter_program))]
-        for target, path in shared.items():
-            arguments += ["--ro-bind", str(path), target]
-            for private in rootfs.private_files(path):
-                arguments += ["--ro-bind", "/dev/null", f"{target}/{private}"]
-        for name, value in python.variables.items():
-            arguments += ["--setenv", name, value]
-        hidden = launch.add_file("\0".join(arguments).encode("utf-8", "surrogateescape"))
-        command = [str(bwrap), "--args", str(hidden), "--", *launch.add_agent(python)]
-        return launch.popen(command, spec.uid, die_with_launch=True)
+        return seccomp.build_filter(self.isolation, counted)
 
     async def _finish_start(
-        self, launch: Launch, spec: SandboxSpec, process: ProcessHandle, info: int
+        self,
+        launch: Launch,
+        spec: SandboxSpec,
+        process: ProcessHandle,
+        first: int,
+        own_settings: dict[str, str],
+        ending: ExitStack,
     ) -> Sandbox:
-        end = ExitStack()
+        """Bring up the agent, which waits for its settings.
+
+        Args:
+            launch: The launch.
+            spec: The session.
+            process: The process that was started.
+            first: The first process of the session.
+            own_settings: Settings that only this way to start needs.
+            ending: What to do at the end of the sandbox; it is taken over if this succeeds.
+        """
+        visible = {inside: inside for inside in spec.read_only}
         try:
-            first = _read_first_pid(await wait_for_report(info, process, launch))
             await launch.join_cgroup(first)
-            visible = {inside: inside for inside in spec.read_only}
             settings = agent_settings(spec, self.isolation, launch.cgroup, visible)
-            channel = launch.open_channel(settings)
+            channel = launch.open_channel({**settings, **own_settings})
             await wait_until_ready(channel, process, launch)
-            process.set_first_process(first)
-            end.callback(self._record(first))
+            if first != process.pid:  # otherwise the record of its fork server is enough
+                ending.callback(self._record(first))
             if spec.outbound:
-                end.callback(await _start_proxy(channel, spec))
+                ending.callback(await _start_proxy(channel, spec))
         except BaseException:
             launch.abort()
             await finish(process.kill())
-            end.close()
             raise
         launch.succeed()
         enforcer = LimitEnforcer(first, spec, self._shared_cost, launch.cgroup)
-        return AgentSandbox(self.isolation, spec, channel, process, enforcer, end.close, visible)
+        on_end = ending.pop_all().close
+        return AgentSandbox(self.isolation, spec, channel, process, enforcer, on_end, visible)
 
     def _record(self, pid: int) -> Callable[[], None]:
         """Record a live process; return a function that removes the record."""
@@ -164,6 +202,18 @@ class BubblewrapBackend(Backend):
                 self._orphans.discard(record)
 
         return strike
+
+
+async def _read_first(launch: Launch, process: ProcessHandle, info: int) -> int:
+    """Return the first process of a session, as bubblewrap reports it, and tell `process`."""
+    try:
+        first = read_first_pid(await wait_for_report(info, process, launch))
+        process.set_first_process(first)
+    except BaseException:
+        launch.abort()
+        await finish(process.kill())
+        raise
+    return first
 
 
 async def _start_proxy(channel: AgentClient, spec: SandboxSpec) -> Callable[[], None]:
@@ -190,49 +240,3 @@ def _check(spec: SandboxSpec) -> None:
         checks.check_mount_path("spec.read_only", inside)
         if not path.is_dir():
             raise InvalidRequest("spec.read_only", f"{path} is not a directory of this machine")
-
-
-def _find_bubblewrap(spec: SandboxSpec) -> Path:
-    return (
-        programs.find_bubblewrap(programs.OVERLAYS_SINCE)
-        if spec.layers
-        else programs.find_bubblewrap()
-    )
-
-
-def _isolation_arguments(spec: SandboxSpec) -> list[str]:
-    return [*NAMESPACES, *LIFETIME, "--uid", "1000", "--gid", "1000", "--hostname", spec.hostname]
-
-
-def _mount_arguments(
-    launch: Launch, spec: SandboxSpec, root: Path, laid: Sequence[Path]
-) -> list[str]:
-    """Return the mounts: the session's directory, and over it the host's system and the layers."""
-    view = ["--bind", str(root), "/", *layers.usr_arguments(laid)]
-    for target in layers.mount_targets(laid):
-        view += layers.laid_over(target, laid)
-    for name in rootfs.system_directories():
-        view += ["--ro-bind", f"/{name}", f"/{name}"]
-    view += ["--proc", "/proc", "--dev", "/dev"]
-    shared_memory = str(spec.limits.shared_memory_bytes)
-    view += ["--perms", "1777", "--size", shared_memory, "--tmpfs", "/dev/shm"]  # noqa: S108 - inside
-    view += ["--tmpfs", "/etc"]
-    view += layers.etc_arguments(laid)
-    for name, content in rootfs.etc_files(spec.hostname).items():
-        view += [
-            "--perms",
-            "0444",
-            "--file",
-            str(launch.add_file(content.encode())),
-            f"/etc/{name}",
-        ]
-    # Without a limit for its size, the file system of /dev would be memory that nobody counts.
-    return [*view, "--remount-ro", "/etc", "--remount-ro", "/dev", "--chdir", HOME]
-
-
-def _read_first_pid(report: bytes) -> int:
-    """Return the pid of the first process, which bubblewrap reports before it lets it run."""
-    try:
-        return int(json.loads(report)["child-pid"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SandboxError("bubblewrap did not report the process that it started") from error

@@ -35,6 +35,10 @@ LINUX_ONLY = IsolationUnavailable(
 WEAKER = "Or take the weaker level that needs no namespaces: --isolation landlock."
 OPT_IN = "As a last resort, opt in to sessions without isolation: --isolation none."
 
+UNFORKED = (
+    "They start more slowly here: this machine lets bubblewrap start them, and lets none be forked."
+)
+
 REMEDIES = (
     (
         ("setting up uid map: Permission denied", "RTM_NEWADDR"),
@@ -66,7 +70,7 @@ class Capability:
         available: Sessions can be started at this level.
         reason: The reason why not; empty if available.
         remedy: The cure; empty if available.
-        detail: The protection of the level here, if it depends on the machine.
+        detail: What depends on the machine: how sessions start, or the protection of the level.
     """
 
     isolation: Isolation
@@ -85,11 +89,18 @@ class Capability:
             raise IsolationUnavailable(self.reason, self.remedy)
 
 
-async def probe(want: Isolation = Isolation.NAMESPACES) -> Capability:
+async def probe(
+    want: Isolation = Isolation.NAMESPACES,
+    backend: Backend | None = None,
+    spec: SandboxSpec | None = None,
+) -> Capability:
     """Start one throw-away sandbox and run `true` in it.
 
     Args:
         want: The level to try; no other level is tried instead.
+        backend: Starts it, and keeps what later sandboxes need too; the caller closes it. By
+            default one is made and closed.
+        spec: Describes it; its directory is removed afterwards. By default it is a temporary one.
 
     Example:
         >>> import asyncio
@@ -100,13 +111,13 @@ async def probe(want: Isolation = Isolation.NAMESPACES) -> Capability:
     try:
         if sys.platform != "linux":
             raise LINUX_ONLY
-        await _try_backend(backend_for(want))
+        detail = await _try(want, backend, spec)
     except IsolationUnavailable as error:
         return Capability(want, False, error.reason, f"{error.remedy} {_last_resort(want)}".strip())
     except (SandboxError, OSError) as error:
         remedy = f"{_find_remedy(str(error))} {_last_resort(want)}".strip()
         return Capability(want, False, f"{error}.", remedy)
-    return Capability(want, True, detail=describe_level() if want is Isolation.LANDLOCK else "")
+    return Capability(want, True, detail=detail)
 
 
 def backend_for(
@@ -124,18 +135,26 @@ def backend_for(
     return LandlockBackend(cgroups) if level is Isolation.LANDLOCK else PlainBackend(cgroups)
 
 
-async def _try_backend(backend: Backend) -> None:
-    directory = Path(tempfile.mkdtemp(prefix="agentbay-probe-"))
+async def _try(want: Isolation, backend: Backend | None, spec: SandboxSpec | None) -> str:
+    made = backend_for(want) if backend is None else backend
+    directory = Path(tempfile.mkdtemp(prefix="agentbay-probe-")) if spec is None else spec.root
+    spec = spec or SandboxSpec(directory / "root", private_uid("probe"))
     try:
-        async with await backend.start(
-            SandboxSpec(directory / "root", private_uid("probe"))
-        ) as one:
+        async with await made.start(spec) as one:
             done = await one.run("true", timeout=10)
             if done.exit_code:
                 raise SandboxError(f"a command failed: {done.stderr.decode(errors='replace')}")
+        return _describe(made)
     finally:
-        await backend.close()
+        if backend is None:
+            await made.close()
         await remove_tree(directory)
+
+
+def _describe(backend: Backend) -> str:
+    if isinstance(backend, BubblewrapBackend) and not backend.forks:
+        return UNFORKED
+    return describe_level() if backend.isolation is Isolation.LANDLOCK else ""
 
 
 def _find_remedy(message: str) -> str:

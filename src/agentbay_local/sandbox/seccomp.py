@@ -11,6 +11,7 @@ The architecture is checked before the number, because the same number means ano
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
 import struct
@@ -200,6 +201,7 @@ CHECKED_BY_ARGUMENT = ("clone", "ioctl", "prctl", "socket", "socketpair", "unsha
 """Calls that are allowed or refused by their arguments."""
 
 
+@functools.lru_cache
 def build_filter(
     isolation: Isolation, counted: bool = False, machine: str | None = None
 ) -> bytes | None:

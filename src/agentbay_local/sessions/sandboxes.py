@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 # once, the last one waits longer than any single start may take.
 _START_WITHIN = 30.0
 # Each start forks several processes; more at once make all of them slower.
-_CONCURRENT_STARTS = 4
+_CONCURRENT_STARTS = 8
 _MIB = 1024 * 1024
 
 

@@ -92,6 +92,7 @@ class Cgroup:
             for directory in self._paths():
                 make_directory(directory)
             self._set_limits(limits)
+            self.has_new_events()  # there are none, which spares the first command a look
         except BaseException:
             self.remove()
             raise

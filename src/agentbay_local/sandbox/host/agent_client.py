@@ -67,6 +67,7 @@ _SMALL = AnswerLimit()
 ANSWER_LIMITS: Mapping[str, AnswerLimit] = MappingProxyType(
     {
         "dial": AnswerLimit(fds=1),
+        "fork": AnswerLimit(fds=1),
         "list": AnswerLimit(LARGEST, 1, MOST_LISTED),
         "open": AnswerLimit(fds=1),
         "proxy": AnswerLimit(fds=1),

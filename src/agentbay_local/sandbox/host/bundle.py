@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.host.programs import Interpreter
 
-__all__ = ["BOOT", "build_bundle", "interpreter_arguments"]
+__all__ = ["AGENT", "BOOT", "FORK_SERVER", "build_bundle", "interpreter_arguments"]
 
 BOOT = (
     "import sys; sys.path.insert(0, '/proc/self/fd/' + sys.argv[2]); "
-    "from inside.agent import main; main()"
+    "from inside.{} import main; main()"
 )
 """The program for `python -c`; its arguments are the channel and the bundle."""
+
+AGENT, FORK_SERVER = "agent", "fork_server"
+"""The modules of the bundle that are programs."""
 
 _UNCHECKED = 1
 """The flag of compiled code that is not compared with its source."""
@@ -65,14 +68,16 @@ def build_bundle(python: Interpreter) -> bytes:
     return buffer.getvalue()
 
 
-def interpreter_arguments(channel: int, program: int) -> list[str]:
-    """Return the arguments that make a Python run the agent.
+def interpreter_arguments(channel: int, bundle: int, program: str = AGENT) -> list[str]:
+    """Return the arguments that make a Python run a program of the bundle.
 
     Args:
-        channel: Number of the agent's end of the socket.
-        program: Number of the descriptor of the bundle.
+        channel: Number of the program's end of the socket.
+        bundle: Number of the descriptor of the bundle.
+        program: `AGENT` or `FORK_SERVER`.
     """
-    return ["-I", "-S", "-E", "-B", "-X", "utf8", "-c", BOOT, str(channel), str(program)]
+    boot = BOOT.format(program)
+    return ["-I", "-S", "-E", "-B", "-X", "utf8", "-c", boot, str(channel), str(bundle)]
 
 
 def _compile(texts: Mapping[str, str]) -> dict[str, bytes]:

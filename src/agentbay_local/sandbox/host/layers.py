@@ -64,6 +64,9 @@ def etc_arguments(layers: Sequence[Path]) -> list[str]:
     names -= rootfs.OWN_ETC
     shared = list(rootfs.shared_etc())
     arguments = []
+    for directory in dict.fromkeys(path.parent for path in shared):
+        # Otherwise bubblewrap makes them so that only its own user may enter.
+        arguments += ["--dir", str(directory)]
     for path in shared:
         if path.relative_to("/etc").parts[0] not in names:
             arguments += ["--ro-bind", str(path), str(path)]

@@ -8,6 +8,7 @@ start time as well.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import signal
@@ -46,7 +47,7 @@ class Record:
         Raises:
             OSError: No such process.
         """
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        boot = _read_boot_id()
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return cls(boot, pid, int(fields[19]))
 
@@ -90,6 +91,11 @@ class Orphans:
             ended += _kill(Record(boot, int(pid), int(start)))
             path.unlink(missing_ok=True)
         return ended
+
+
+@functools.cache
+def _read_boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
 def _kill(record: Record) -> bool:

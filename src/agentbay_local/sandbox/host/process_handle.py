@@ -25,34 +25,53 @@ KILL_WITHIN = 5.0
 
 
 class ProcessHandle:
-    """The process that the service started, and the session's first process below it.
+    """The process that was started for a session, and the session's first process, if another.
 
     Args:
-        process: The started process; nobody else may wait for it.
+        pid: The id of the started process.
+        pidfd: A descriptor of it, which this object closes.
+        wait: Returns its exit status when it has ended; None where another process is its parent.
 
     Attributes:
+        pid: The id of the started process.
+        exit_status: Its exit status; None while it runs, and if only another process gets it.
         exited: Set when the started process has ended.
         on_exit: Called once at that time.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
+    def __init__(self, pid: int, pidfd: int, wait: Callable[[], int] | None = None) -> None:
+        self.pid = pid
+        self.exit_status: int | None = None
         self.on_exit: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
-        self._outer = _open_pidfd(process)
+        self._outer = pidfd
+        self._wait = wait
         self._inner: int | None = None
         self.exited = asyncio.Event()
         self._loop.add_reader(self._outer, self._handle_exit)
 
-    @property
-    def pid(self) -> int:
-        """The id of the started process."""
-        return self._process.pid
+    @classmethod
+    def of_started(cls, process: subprocess.Popen[bytes]) -> ProcessHandle:
+        """Return a handle on a process that this service started; nobody else may wait for it."""
+        return cls(process.pid, _open_pidfd(process), process.wait)
 
-    @property
-    def exit_status(self) -> int | None:
-        """Its exit status; None while it runs."""
-        return self._process.returncode
+    @classmethod
+    def of_first(cls, pidfd: int) -> ProcessHandle:
+        """Return a handle on the first process of a session, which another process has started.
+
+        Args:
+            pidfd: A descriptor of it; this method takes it over.
+
+        Raises:
+            SandboxError: It has ended already.
+        """
+        pid = _pid_of(pidfd)
+        if pid is None:
+            os.close(pidfd)
+            raise SandboxError("the sandbox did not start: its first process has ended")
+        handle = cls(pid, pidfd)
+        handle._inner = pidfd
+        return handle
 
     def set_first_process(self, pid: int) -> None:
         """Set the session's first process, whose end ends the whole session.
@@ -108,12 +127,20 @@ class ProcessHandle:
 
     def _handle_exit(self) -> None:
         self._loop.remove_reader(self._outer)
-        self._process.wait()
+        if self._wait is not None:
+            self.exit_status = self._wait()
         os.close(self._outer)
-        if self._inner is not None:
+        if self._inner is not None and self._inner != self._outer:
             os.close(self._inner)
         self.exited.set()
         self.on_exit()
+
+
+def _pid_of(pidfd: int) -> int | None:
+    """Return the id of the process of a pidfd; None if it has ended and is waited for."""
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as lines:
+        pid = next(int(line.split()[1]) for line in lines if line.startswith(b"Pid:"))
+    return pid if pid > 0 else None
 
 
 def _open_pidfd(process: subprocess.Popen[bytes]) -> int:

@@ -9,20 +9,24 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox.host.credentials import acting_as
+from agentbay_local.sandbox.inside.layout import lay_out
 from agentbay_local.sandbox.values import HOME, SandboxSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
 __all__ = [
     "OWN_ETC",
     "SYSTEM",
     "etc_files",
+    "layout_of",
+    "make_empty_root",
+    "package_directories",
     "prepare_root",
     "prepare_session_directories",
     "private_files",
@@ -46,7 +50,6 @@ SESSION_DIRECTORIES = {
     "var": 0o755,
     "var/tmp": 0o1777,
 }
-ENTER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 BESIDE_USR = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 # Patterns. Of R and Java only what every program needs: administrators keep secrets beside it.
 SHARED_ETC = (
@@ -81,30 +84,39 @@ OWN_ETC = frozenset({"group", "hostname", "hosts", "passwd", "resolv.conf"})
 def prepare_root(spec: SandboxSpec, mount_points: Iterable[str] = ()) -> None:
     """Create or repair the directories of a session that is not running.
 
-    A session may have put anything at the paths where directories of the host are mounted. Only
-    real directories and the right links are left there, or a link could lead bubblewrap outside.
-
     Args:
         spec: The specification of its sandbox.
         mount_points: Paths inside where the sandbox mounts more than `read_only` of the
             specification.
     """
     with _open_root(spec.root, spec.uid) as root:
-        for name in (*MOUNT_POINTS, *system_directories()):
-            _make_directory(root, name, 0o755)
-        for name, target in system_links():
-            _make_link(root, name, target)
-        for name, mode in SESSION_DIRECTORIES.items():
-            _make_directory(root, name, mode)
-        for path in dict.fromkeys((*spec.read_only, *mount_points)):
-            _make_directories(root, path)
+        lay_out(root, layout_of((*spec.read_only, *mount_points)))
+
+
+def make_empty_root(spec: SandboxSpec) -> None:
+    """Create the directory of a session, if there is none, and nothing in it."""
+    with _open_root(spec.root, spec.uid):
+        pass
+
+
+def layout_of(mount_points: Iterable[str]) -> dict[str, Any]:
+    """Return what a root needs, as `lay_out` takes it.
+
+    Args:
+        mount_points: Paths inside where directories are mounted, beside the usual ones.
+    """
+    names = (*MOUNT_POINTS, *system_directories())
+    return {
+        "directories": {**dict.fromkeys(names, 0o755), **SESSION_DIRECTORIES},
+        "links": dict(system_links()),
+        "paths": list(dict.fromkeys(mount_points)),
+    }
 
 
 def prepare_session_directories(spec: SandboxSpec, uid: int | None = None) -> None:
     """Create the session's own directories, owned by its user or by the service's."""
     with _open_root(spec.root, uid) as root:
-        for name, mode in SESSION_DIRECTORIES.items():
-            _make_directory(root, name, mode)
+        lay_out(root, {"directories": SESSION_DIRECTORIES, "links": {}, "paths": []})
 
 
 def system_directories() -> tuple[str, ...]:
@@ -136,8 +148,16 @@ def private_files(directory: Path) -> list[Path]:
     They say from where packages were installed, and where the sources of editable ones are. The
     interpreters of a session read none of them. The paths are relative to the directory.
     """
-    places = ["", *(f"lib/{name}/site-packages" for name in _pythons(directory / "lib"))]
-    return [Path(place, name) for place in places for name in _private_in(directory / place)]
+    found = [one.relative_to(directory) for one in package_directories(directory)]
+    return [one / name for one in found for name in _private_in(directory / one)]
+
+
+def package_directories(directory: Path) -> list[Path]:
+    """Return the directories of packages in a package directory or in a Python's."""
+    return [
+        directory,
+        *(directory / f"lib/{name}/site-packages" for name in _pythons(directory / "lib")),
+    ]
 
 
 def _pythons(directory: Path) -> list[str]:
@@ -206,48 +226,3 @@ def _open_root(path: Path, uid: int | None) -> Iterator[int]:
             yield root
     finally:
         os.close(root)
-
-
-def _make_directory(root: int, name: str, mode: int) -> None:
-    try:
-        kind = os.stat(name, dir_fd=root, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        kind = 0
-    if kind and not stat.S_ISDIR(kind):
-        os.unlink(name, dir_fd=root)
-    if not stat.S_ISDIR(kind):
-        os.mkdir(name, 0o700, dir_fd=root)
-        made = os.open(name, ENTER & ~os.O_PATH, dir_fd=root)
-        try:
-            os.fchmod(made, mode)
-        finally:
-            os.close(made)
-
-
-def _make_directories(root: int, path: str) -> None:
-    """Make every part of a path a real directory, whatever the session has put there."""
-    directory = os.dup(root)
-    try:
-        for name in path.strip("/").split("/"):
-            _make_directory(directory, name, 0o755)
-            inner = os.open(name, ENTER, dir_fd=directory)
-            os.close(directory)
-            directory = inner
-    finally:
-        os.close(directory)
-
-
-def _make_link(root: int, name: str, target: str) -> None:
-    try:
-        if os.readlink(name, dir_fd=root) == target:
-            return
-        os.unlink(name, dir_fd=root)
-    except FileNotFoundError:
-        pass
-    except OSError:  # it is not a link
-        _set_aside(root, name)
-    os.symlink(target, name, dir_fd=root)
-
-
-def _set_aside(root: int, name: str) -> None:
-    os.rename(name, f"{name}.{os.urandom(4).hex()}", src_dir_fd=root, dst_dir_fd=root)

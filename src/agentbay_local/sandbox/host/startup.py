@@ -19,11 +19,11 @@ from agentbay_local.sandbox.cgroups import detection
 from agentbay_local.sandbox.cgroups.cgroup import Cgroup
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxGone
 from agentbay_local.sandbox.host.agent_client import AgentClient
-from agentbay_local.sandbox.host.bundle import build_bundle, interpreter_arguments
+from agentbay_local.sandbox.host.bundle import AGENT, build_bundle, interpreter_arguments
 from agentbay_local.sandbox.host.process_handle import ProcessHandle
 from agentbay_local.sandbox.host.rootfs import visible_path
 from agentbay_local.sandbox.inside.wire import memory_file
-from agentbay_local.sandbox.values import HOME, Isolation, SandboxSpec
+from agentbay_local.sandbox.values import HOME, Isolation, Python, SandboxSpec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -38,6 +38,7 @@ __all__ = [
     "agent_settings",
     "finish",
     "join_and_wait",
+    "on_thread",
     "reject_namespace_features",
     "wait_for_process",
     "wait_for_report",
@@ -152,16 +153,12 @@ class Launch:
         Raises:
             SandboxError: It has ended.
         """
-        # On a thread: version 1 waits for all processors of the machine, several milliseconds.
-        joining = asyncio.get_running_loop().run_in_executor(None, self.cgroup.add, pid)
         try:
-            await asyncio.shield(joining)
-        except asyncio.CancelledError:
-            await finish(asyncio.wait([joining]))
-            joining.exception()  # retrieved, so that asyncio logs nothing
-            raise
+            # On a thread: version 1 waits for all processors of the machine, several milliseconds.
+            await on_thread(lambda: self.cgroup.add(pid))
         except OSError as error:
-            raise SandboxError(f"the sandbox did not start: {error.strerror}") from error
+            reason = f"{error.strerror}: {self.read_stderr()}"
+            raise SandboxError(f"the sandbox did not start: {reason}") from error
 
     def add_file(self, content: bytes) -> int:
         """Return a descriptor from which the started program can read some content."""
@@ -170,14 +167,20 @@ class Launch:
         self.undo.callback(os.close, fd)
         return fd
 
-    def add_agent(self, python: Interpreter) -> list[str]:
-        """Return the command that runs the agent.
+    def add_agent(self, python: Interpreter, program: str = AGENT) -> list[str]:
+        """Return the command that runs the agent, or another program of its bundle.
 
         Args:
             python: Its interpreter, with the path that the started program sees.
+            program: Its name in the bundle.
         """
-        program = self.add_file(build_bundle(python))
-        return [str(python.program), *interpreter_arguments(self.agent_end, program)]
+        bundle = self.add_file(build_bundle(python))
+        return [str(python.program), *interpreter_arguments(self.agent_end, bundle, program)]
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The descriptors of the agent: its end of the channel, and its errors."""
+        return self.agent_end, self.stderr
 
     def pass_fd(self, fd: int) -> None:
         """Pass a descriptor to the started program; the caller goes on owning it."""
@@ -281,6 +284,17 @@ async def finish(work: Awaitable[T]) -> T:
     return task.result()
 
 
+async def on_thread(function: Callable[[], T]) -> T:
+    """Call a short function on a thread, and wait for its end even if the caller is cancelled."""
+    calling = asyncio.get_running_loop().run_in_executor(None, function)
+    try:
+        return await asyncio.shield(calling)
+    except asyncio.CancelledError:
+        await finish(asyncio.wait([calling]))
+        calling.exception()  # retrieved, so that asyncio logs nothing
+        raise
+
+
 async def wait_for_process(
     spawning: asyncio.Future[subprocess.Popen[bytes]], launch: Launch
 ) -> ProcessHandle:
@@ -298,10 +312,10 @@ async def wait_for_process(
         await finish(asyncio.wait([spawning]))
         if spawning.exception() is None:
             launch.abort()
-            await finish(ProcessHandle(spawning.result()).kill())
+            await finish(ProcessHandle.of_started(spawning.result()).kill())
         raise
     try:
-        return ProcessHandle(spawning.result())
+        return ProcessHandle.of_started(spawning.result())
     except OSError as error:
         raise SandboxError(f"the sandbox cannot be started: {error}") from error
 
@@ -433,12 +447,21 @@ def agent_settings(
 
 def _python(spec: SandboxSpec, visible: Mapping[str, str]) -> dict[str, Any] | None:
     """Return the Python of the session, with the paths that it sees; None if it cannot read it."""
-    python = spec.python
-    program = None if python is None else visible_path(python.program, visible, spec.read_only)
-    if python is None or program is None:
+    if spec.python is None:
         return None
-    packages = [visible_path(path, visible, spec.read_only) for path in python.packages]
-    library = python.library and visible_path(python.library, visible, spec.read_only)
+    return _python_inside(spec.python, tuple(visible.items()), tuple(spec.read_only.items()))
+
+
+@functools.lru_cache(maxsize=16)
+def _python_inside(
+    python: Python, visible_items: tuple[tuple[str, str], ...], mounts: tuple[tuple[str, Path], ...]
+) -> dict[str, Any] | None:
+    visible, read_only = dict(visible_items), dict(mounts)
+    program = visible_path(python.program, visible, read_only)
+    if program is None:
+        return None
+    packages = [visible_path(path, visible, read_only) for path in python.packages]
+    library = python.library and visible_path(python.library, visible, read_only)
     return {
         "program": program,
         "version": python.version,

@@ -310,12 +310,12 @@ def close_all_but(*kept: int) -> None:
 
 
 def confinement(settings: dict[str, Any]) -> Callable[[dict[str, Any], socket.socket], None]:
-    """Return a function that restricts this process, where no namespaces do."""
-    if "rules" not in settings:
+    """Return a function that restricts this process, where bubblewrap does not."""
+    if "filter" not in settings:
         return lambda *_: None
-    from . import confinement  # large, and not needed inside namespaces
+    from . import confinement  # large, and not needed by a program of bubblewrap
 
-    return confinement.enter
+    return confinement.enter if "rules" in settings else confinement.install_filter
 
 
 def open_null_streams() -> None:
@@ -329,9 +329,13 @@ def open_null_streams() -> None:
 
 def main() -> NoReturn:
     """Run the agent on the socket whose number is the first argument."""
+    serve(move_up(int(sys.argv[1])))
+
+
+def serve(channel: socket.socket) -> NoReturn:
+    """Be the agent on a socket."""
     score = processes.open_oom_score()
     processes.protect()
-    channel = move_up(int(sys.argv[1]))
     settings, _ = wire.receive(channel)
     shut_in = confinement(settings)
     # From here on, nothing can be imported from the bundle.

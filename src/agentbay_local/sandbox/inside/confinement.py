@@ -14,6 +14,7 @@ import select
 import struct
 
 from . import processes
+from .system_calls import libc, system_call
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ RIGHTS = {
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 38, 22
 FILTER = 2
 
-libc = ctypes.CDLL(None, use_errno=True)
-
 
 def abi() -> int:
     """Return the version of Landlock this kernel has; 0 when it has none."""
@@ -57,6 +56,11 @@ def enter(settings: dict[str, Any], channel: socket.socket) -> None:
     settings["oom_score"] = processes.reopen_oom_score(settings["oom_score"])
     processes.set_option(PR_SET_NO_NEW_PRIVS, 1)
     restrict(settings["rules"])
+    install_filter(settings)
+
+
+def install_filter(settings: dict[str, Any], *_: object) -> None:
+    """Filter the system calls of this process and its children."""
     program = base64.b64decode(settings["filter"])
     buffer = ctypes.create_string_buffer(program, len(program))
     packed = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
@@ -91,10 +95,10 @@ def restrict(rules: list[tuple[str, str]]) -> None:
     files = ALL_FILES[max(known for known in ALL_FILES if known <= version)]
     handled = struct.pack("QQQ", files, ALL_TCP, ALL_SCOPES)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
-    ruleset = checked(CREATE_RULESET, handled, ctypes.c_size_t(size), ctypes.c_uint(0))
+    ruleset = system_call(CREATE_RULESET, handled, ctypes.c_size_t(size), ctypes.c_uint(0))
     for kind, path in rules:
         allow(ruleset, kind, files, path)
-    checked(RESTRICT_SELF, ruleset, ctypes.c_uint(0))
+    system_call(RESTRICT_SELF, ruleset, ctypes.c_uint(0))
     os.close(ruleset)
 
 
@@ -110,13 +114,5 @@ def allow(ruleset: int, kind: str, files: int, path: str) -> None:
     if not os.path.isdir(path):
         rights &= OF_A_FILE
     beneath = struct.pack("=Qi", rights, fd)
-    checked(ADD_RULE, ruleset, ctypes.c_int(PATH_BENEATH), beneath, ctypes.c_uint(0))
+    system_call(ADD_RULE, ruleset, ctypes.c_int(PATH_BENEATH), beneath, ctypes.c_uint(0))
     os.close(fd)
-
-
-def checked(number: int, *arguments: Any) -> int:
-    """Make a system call; raise OSError if it fails."""
-    answer = int(libc.syscall(number, *arguments))
-    if answer < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return answer

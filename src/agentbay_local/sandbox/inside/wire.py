@@ -158,7 +158,7 @@ def decode(data: bytes) -> Message:
 def memory_file(data: bytes) -> int:
     """Return an anonymous file with some content, positioned at its start."""
     fd = os.memfd_create("data", os.MFD_CLOEXEC)
-    with open(fd, "wb", closefd=False) as file:
-        file.write(data)
-    os.lseek(fd, 0, os.SEEK_SET)
+    written = 0
+    while written < len(data):
+        written += os.pwrite(fd, data[written:], written)
     return fd

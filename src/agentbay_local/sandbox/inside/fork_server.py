@@ -1,0 +1,129 @@
+"""A process that has loaded the agent, and forks for each session.
+
+It runs in what bubblewrap has made, and never a program of a session. A fork becomes the session's
+user, makes the session's namespaces and forks once more: the agent is the first process of its
+namespace, as if bubblewrap had started it. The copies share the memory of what is loaded.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import json  # noqa: F401 - loaded for the copies, which share its memory
+import os
+import select
+import sys
+
+from . import agent, confinement, namespaces, processes, wire  # noqa: F401 - loaded as well
+
+TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+
+class ForkServer:
+    """The requests of the service, one after the other.
+
+    Attributes:
+        forks: The request of each first fork that still runs.
+    """
+
+    def __init__(self, channel: socket.socket, settings: wire.Message) -> None:
+        self.channel = channel
+        self.settings = settings
+        self.forks: dict[int, int] = {}
+        self.wakeup = processes.children_wakeup()
+
+    def loop(self) -> NoReturn:
+        """Serve until the service closes the channel; all sessions end with this process."""
+        poll = select.poll()
+        poll.register(self.channel, select.POLLIN)
+        poll.register(self.wakeup, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == self.wakeup:
+                    os.read(fd, 4096)
+                    self.reap()
+                else:
+                    self.serve()
+
+    def serve(self) -> None:
+        """Receive one request and fork for it."""
+        try:
+            message, fds = wire.receive(self.channel)
+        except (wire.ClosedError, ConnectionError):
+            os._exit(0)
+        try:
+            pid = os.fork()
+            if not pid:
+                self.become_session(message, fds)
+            self.forks[pid] = message["id"]
+        except OSError as error:
+            self.fail(message["id"], error)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def become_session(self, message: wire.Message, fds: Sequence[int]) -> NoReturn:
+        """Make the namespaces of a session, fork its first process, and send a handle on it."""
+        try:
+            channel, errors = fds
+            os.dup2(errors, 2)
+            # Before the user changes, who may not walk to it.
+            os.chdir(f"{self.settings['sessions']}/{message['name']}")
+            if message["uid"] is not None:
+                namespaces.become(message["uid"])
+            namespaces.unshare()
+            pid = os.fork()
+            if not pid:
+                self.become_agent(channel, message)
+            wire.send(self.channel, message["id"], {}, [os.pidfd_open(pid)])
+        except Exception as error:  # of whatever kind, the service is told
+            self.fail(message["id"], error)
+        finally:
+            os._exit(0)
+
+    def become_agent(self, channel_fd: int, message: wire.Message) -> NoReturn:
+        """Be the agent of a session, or send why it cannot be."""
+        try:
+            self.channel.close()
+            channel = agent.move_up(channel_fd)
+            try:
+                namespaces.enter(self.settings, message)
+            except OSError as error:
+                wire.send_error(channel, 0, error.errno or errno.EIO, str(error.filename))
+                wire.receive(channel)  # until then, the service takes this process for alive
+                os._exit(1)
+            agent.serve(channel)
+        except Exception as error:  # of whatever kind, the service reads it
+            os.write(2, os.fsencode(f"{error!r}\n"))
+        finally:
+            os._exit(1)
+
+    def fail(self, request: int, error: Exception) -> None:
+        """Send an error: its number, and what was tried."""
+        number = getattr(error, "errno", None) or errno.EIO
+        wire.send_error(self.channel, request, number, str(getattr(error, "filename", error)))
+
+    def reap(self) -> None:
+        """Reap every child that has ended; answer for one that was killed before it could."""
+        for pid, status in processes.collect().items():
+            request = self.forks.pop(pid, None)
+            if request is not None and status:
+                wire.send_error(self.channel, request, errno.EINTR, "fork")
+
+
+def main() -> NoReturn:
+    """Run the fork server on the socket whose number is the first argument."""
+    processes.protect()
+    channel = agent.move_up(int(sys.argv[1]))
+    settings, _ = wire.receive(channel)
+    agent.close_all_but(channel.fileno())
+    server = ForkServer(channel, settings)
+    # Without this, the garbage collector of each copy would write to all that is shared.
+    gc.collect()
+    gc.freeze()
+    wire.send(channel, 0, {"pid": os.getpid()})
+    server.loop()
