@@ -76,7 +76,7 @@ def _add_sandbox_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ready",
         type=int,
-        default=0,
+        default=1,
         metavar="N",
         help="sandboxes to start before a session needs them (%(default)s)",
     )
