@@ -94,6 +94,7 @@ def test_client_works_after_an_interrupted_cell(notebook: Notebook) -> None:
     """The session of the cell is deleted."""
     code = """
         with bay.session() as second:
+            second.command.run("true")  # Python loses an interrupt that arrives in an import
             print("begun", flush=True)
             second.command.run("sleep 60")
     """

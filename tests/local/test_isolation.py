@@ -20,7 +20,7 @@ async def test_no_session_is_created_without_isolation(
 ) -> None:
     """The error has the reason, the remedy and the option; contexts work."""
 
-    async def probe(want: Isolation) -> Capability:
+    async def probe(want: Isolation, *_: object) -> Capability:
         return Capability(want, False, "The kernel says no.", "turn it on.")
 
     monkeypatch.setattr(server, "probe", probe)
