@@ -157,9 +157,11 @@ def current_interpreter() -> Interpreter:
 
 def _magic_if_usable(python: Path) -> bytes | None:
     """Return the magic number of a Python; None if it cannot run the agent."""
+    # Every service waits for this, and importing the module json would take longer than the rest.
     wanted = (
-        "import sys, json, resource, socket, importlib.util as util; "
-        "print(util.MAGIC_NUMBER.hex()); sys.exit(sys.version_info < (3, 8))"
+        "import sys, resource, _socket, _frozen_importlib_external as imports; "
+        "print(imports.MAGIC_NUMBER.hex()); "
+        "sys.exit(sys.version_info < (3, 8) or not imports.PathFinder.find_spec('json'))"
     )
     try:
         # As above: a program of the machine, with fixed arguments.
