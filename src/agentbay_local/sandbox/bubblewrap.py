@@ -37,7 +37,8 @@ from agentbay_local.sandbox.host.view import View
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from typing import Any
 
     from agentbay_local.sandbox.cgroups.detection import Cgroups
     from agentbay_local.sandbox.host.agent_client import AgentClient
@@ -164,7 +165,7 @@ class BubblewrapBackend(Backend):
         own_settings: dict[str, str],
         ending: ExitStack,
     ) -> Sandbox:
-        """Bring up the agent, which waits for its settings.
+        """Bring up the agent.
 
         Args:
             launch: The launch.
@@ -176,10 +177,9 @@ class BubblewrapBackend(Backend):
         """
         visible = {inside: inside for inside in spec.read_only}
         try:
-            await launch.join_cgroup(first)
             settings = agent_settings(spec, self.isolation, launch.cgroup, visible)
             channel = launch.open_channel({**settings, **own_settings})
-            await wait_until_ready(channel, process, launch)
+            await _join_and_wait(launch, first, wait_until_ready(channel, process, launch))
             if first != process.pid:  # otherwise the record of its fork server is enough
                 ending.callback(self._record(first))
             if spec.outbound:
@@ -214,6 +214,22 @@ async def _read_first(launch: Launch, process: ProcessHandle, info: int) -> int:
         await finish(process.kill())
         raise
     return first
+
+
+async def _join_and_wait(launch: Launch, first: int, ready: Coroutine[Any, Any, None]) -> None:
+    """Wait for the control group and for the agent, which starts no program before it is asked to.
+
+    Raises:
+        SandboxError: The agent does not come up, or has ended.
+    """
+    joining = asyncio.ensure_future(launch.join_cgroup(first))
+    try:
+        await ready
+    except BaseException:
+        await finish(asyncio.wait([joining]))
+        joining.exception()  # retrieved, so that asyncio logs nothing; the agent's reason counts
+        raise
+    await joining
 
 
 async def _start_proxy(channel: AgentClient, spec: SandboxSpec) -> Callable[[], None]:
