@@ -251,3 +251,25 @@ async def test_forked_sandboxes_see_what_others_see(
 
     assert seen[0] == seen[1]
     assert len(seen[0][0]) > 50
+
+
+async def test_a_changed_layer_is_seen_by_the_next_session(
+    forking: BubblewrapBackend, tmp_path: Path
+) -> None:
+    """An overlay keeps showing a file that was replaced below it, also while a session runs."""
+    directory = tmp_path / "layer/usr/local/bin"
+    directory.mkdir(parents=True)
+    (tmp_path / "layer").chmod(0o755)
+    answers = []
+    running = []
+    for text in ("first", "second"):
+        (directory / "new").write_text(f"#!/bin/sh\necho {text}\n")
+        (directory / "new").chmod(0o755)
+        (directory / "new").rename(directory / "greet")
+        spec = attrs.evolve(spec_of(tmp_path / text), layers=(tmp_path / "layer",))
+        running.append(await forking.start(spec))
+        answers.append((await running[-1].run("greet", timeout=60)).stdout)
+    for sandbox in running:
+        await sandbox.close()
+
+    assert answers == [b"first\n", b"second\n"]

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["check_layers", "etc_arguments", "laid_over", "mount_targets", "usr_arguments"]
+__all__ = [
+    "check_layers",
+    "etc_arguments",
+    "laid_over",
+    "mount_targets",
+    "upper_directories",
+    "usr_arguments",
+]
 
 # The session has its own: /opt/agentbay is the directory of its Python, /var/tmp one of its files.
 _OF_SESSION = frozenset({"/opt/agentbay", "/var/tmp"})  # noqa: S108 - inside
@@ -90,6 +97,16 @@ def mount_targets(layers: Sequence[Path]) -> list[str]:
     return sorted(target for target in found if not _is_of_session(target))
 
 
+def upper_directories(layer: Path) -> list[Path]:
+    """Return the directories near the top of a layer, whose changes the next session must see.
+
+    An overlay may go on showing a file that has been replaced below it.
+    """
+    tops = _directories_in(layer)
+    inner = [path for top in tops for path in _directories_in(top)]
+    return [layer, *tops, *inner, *_directories_in(layer / "usr/local")]
+
+
 def laid_over(target: str, layers: Sequence[Path]) -> list[str]:
     """Return the arguments that mount one of `mount_targets`."""
     return _mount(target, _directories(layers, target.lstrip("/")))
@@ -140,6 +157,10 @@ def _is_directory(layer: Path, name: str) -> bool:
         if not stat.S_ISDIR(_mode(path)):
             return False
     return True
+
+
+def _directories_in(directory: Path) -> list[Path]:
+    return [path for path in _entries(directory) if stat.S_ISDIR(_mode(path))]
 
 
 def _entries(directory: Path) -> Iterator[Path]:

@@ -33,7 +33,7 @@ class View:
         shared: The directories of the host by their paths inside: packages, and the interpreter if
             the system has none.
         layers: The layers over the system.
-        stamp: Changes when a file that is mounted by itself may be another one, or may be missing.
+        stamp: Changes when a file that is mounted by itself, or a layer, may be another one.
     """
 
     bubblewrap: Path
@@ -60,7 +60,7 @@ class View:
             spec.hostname,
             tuple(shared.items()),
             spec.layers,
-            tuple(_changes(shared.values())),
+            tuple(_changes(shared.values(), spec.layers)),
         )
 
     def moved(self, reachable: Callable[[Path], Path]) -> View:
@@ -117,11 +117,12 @@ def _find_bubblewrap(spec: SandboxSpec) -> Path:
     return programs.find_bubblewrap()
 
 
-def _changes(shared: Iterable[Path]) -> Iterator[int]:
-    """Yield when the directories were changed whose files are mounted by themselves."""
+def _changes(shared: Iterable[Path], laid: Iterable[Path]) -> Iterator[int]:
+    """Yield when the directories were changed whose files are mounted by themselves, and layers."""
     of_system = _directories_of_etc(_changed(Path("/etc")))
     of_packages = [one for path in shared for one in rootfs.package_directories(path)]
-    for directory in (*of_system, *of_packages):
+    of_layers = [one for layer in laid for one in layers.upper_directories(layer)]
+    for directory in (*of_system, *of_packages, *of_layers):
         yield _changed(directory)
 
 

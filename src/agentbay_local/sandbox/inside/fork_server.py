@@ -14,7 +14,13 @@ import os
 import select
 import sys
 
-from . import agent, confinement, namespaces, processes, wire  # noqa: F401 - loaded as well
+from . import (
+    agent,
+    confinement,  # noqa: F401 - agents use it when they cannot read its file any more
+    namespaces,
+    processes,
+    wire,
+)
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:

@@ -137,12 +137,12 @@ def change_root(root: str) -> None:
 
 
 def raise_loopback() -> None:
-    """Bring up the loopback interface, which a new network namespace has; the kernel names it."""
-    with_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    """Bring up the loopback interface, which then has its addresses."""
+    any_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        fcntl.ioctl(with_socket, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", IFF_UP))
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", IFF_UP))
     finally:
-        with_socket.close()
+        any_socket.close()
 
 
 def forbid_namespaces() -> None:
@@ -156,7 +156,7 @@ def drop_capabilities() -> None:
     """Give up every capability, and the ability to get one by a program."""
     processes.set_option(PR_SET_NO_NEW_PRIVS, 1)
     for capability in range(LAST_CAPABILITY + 1):
-        # It fails beyond the last one of this kernel.
+        # Not checked: it fails beyond the last one of this kernel.
         libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     call("capset", struct.pack("Ii", CAPABILITY_VERSION_3, 0), bytes(24))
 
