@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +22,6 @@ from .process_table import descendants, is_fork_server
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     NewProcesses = Callable[[], set[int]]
     Starting = Callable[..., AbstractAsyncContextManager[Sandbox]]
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 # Read now: while a test runs, it sees no variable of this project.
 REQUIRED = os.environ.get("AGENTBAY_TEST_ISOLATION") == "required"
+
+
+def check_forked(forks: bool) -> None:
+    """Fail if sandboxes were not forked; skip where a known profile lets nobody fork them."""
+    profiles = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+    if not forks and not REQUIRED and profiles.exists() and profiles.read_text().strip() != "0":
+        pytest.skip("this machine does not let sandboxes be forked")
+    assert forks
 
 
 @pytest.fixture(scope="session")

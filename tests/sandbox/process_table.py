@@ -55,6 +55,11 @@ def is_agent(pid: int) -> bool:
     return b"inside." in _command_line(pid) and not is_fork_server(pid)
 
 
+def is_shell(pid: int) -> bool:
+    """Return whether a process is the shell that kills a bubblewrap whose start is given up."""
+    return _command_line(pid).startswith(b"/bin/sh\0")
+
+
 def is_fork_server(pid: int) -> bool:
     """Return whether a process forks the sandboxes of a backend, or is its bubblewrap."""
     # What it has forked has its command line, and is in a namespace below its own.

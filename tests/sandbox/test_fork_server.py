@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import logging
 import os
+import re
 import shutil
 import signal
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import attrs
@@ -21,8 +24,8 @@ from agentbay_local.sandbox.host import fork_servers
 from agentbay_local.sandbox.host.fork_server import ForkServer
 from agentbay_local.sandbox.host.uids import private_uid
 
-from .conftest import REQUIRED
-from .process_table import descendants, gone, is_fork_server
+from .conftest import check_forked
+from .process_table import descendants, gone, is_agent, is_fork_server, is_shell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -36,7 +39,8 @@ def fork_server_pids() -> Callable[[], set[int]]:
     """Return a function that lists the fork servers that are younger than the test."""
 
     def find() -> set[int]:
-        return {pid for pid in descendants(os.getpid()) if is_fork_server(pid)}
+        found = filter(is_fork_server, descendants(os.getpid()))
+        return {pid for pid in found if not is_shell(pid)}
 
     others = find()
     return lambda: find() - others
@@ -50,9 +54,7 @@ async def forking(
     backend = BubblewrapBackend()
     async with await backend.start(spec_of(tmp_path / "first")):
         pass
-    if not backend.forks and not REQUIRED:
-        pytest.skip("this machine does not let sandboxes be forked")
-    assert backend.forks
+    check_forked(backend.forks)
     yield backend
     await backend.close()
 
@@ -273,3 +275,63 @@ async def test_a_changed_layer_is_seen_by_the_next_session(
         await sandbox.close()
 
     assert answers == [b"first\n", b"second\n"]
+
+
+# What a process of a session is allowed, and where it is. The numbers of devices and mounts differ.
+STATE = r"""
+grep -E '^(Cap|Groups|NoNewPrivs|Seccomp|Umask)' /proc/1/status
+grep -E '^(Cap|Groups|NoNewPrivs|Seccomp|Umask|SigIgn|SigBlk)' /proc/self/status
+cut -d' ' -f5-8 /proc/1/stat
+awk '{print $1, $3}' /proc/self/uid_map /proc/self/gid_map; cat /proc/self/setgroups
+cat /proc/sys/user/max_user_namespaces /proc/self/cgroup /proc/self/oom_score_adj
+awk '{print $5, $6}' /proc/self/mountinfo | grep -v ^/dev/pts | sort
+tail -n +3 /proc/net/dev | cut -d: -f1; cut -d' ' -f1 /proc/net/if_inet6; cat /proc/net/fib_trie
+ulimit -a; hostname; pwd; env | sort; ls -l /proc/self/fd | wc -l
+"""
+
+
+async def test_forked_sandboxes_are_confined_as_others_are(
+    forking: BubblewrapBackend, tmp_path: Path
+) -> None:
+    """Privileges, namespaces, mounts, network and limits, of the agent and of what it starts."""
+    states = []
+    alone = BubblewrapBackend(forks=False)
+    for name, backend in (("one", forking), ("two", alone)):
+        async with await backend.start(spec_of(tmp_path / name)) as sandbox:
+            done = await sandbox.run(STATE, timeout=60)
+            text = re.sub(r"agentbay\.[\d.]+", "agentbay.group", done.stdout.decode())
+            states.append((text.splitlines(), done.stderr))
+    await alone.close()
+
+    assert states[0] == states[1]
+    assert "Seccomp:\t2" in states[0][0]
+
+
+NS_GET_USERNS, NS_GET_PARENT = 0xB701, 0xB702
+
+
+def namespace(pid: int, kind: str, request: int | None = None) -> int:
+    """Return the number of a namespace of a process, or of one that it belongs to."""
+    with ExitStack() as opened:
+        fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY)
+        opened.callback(os.close, fd)
+        if request is not None:
+            fd = fcntl.ioctl(fd, request)
+            opened.callback(os.close, fd)
+        return os.fstat(fd).st_ino
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may list the descriptors of an agent")
+async def test_agents_have_no_power_over_their_namespaces(
+    forking: BubblewrapBackend, tmp_path: Path
+) -> None:
+    """These belong to an outer user namespace, in which no process of the session is."""
+    async with await forking.start(spec_of(tmp_path / "one")):
+        agent = next(pid for pid in descendants(os.getpid()) if is_agent(pid))
+        outer = namespace(agent, "user", NS_GET_PARENT)
+        kinds = ("mnt", "net", "pid", "ipc", "uts", "cgroup")
+        owners = {namespace(agent, kind, NS_GET_USERNS) for kind in kinds}
+        own = namespace(agent, "user")
+
+    assert owners == {outer}
+    assert outer not in (own, namespace(os.getpid(), "user"))

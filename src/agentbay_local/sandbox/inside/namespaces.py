@@ -16,7 +16,7 @@ import struct
 
 from . import processes
 from .layout import ENTER, lay_out
-from .system_calls import call, libc, system_call
+from .system_calls import call, libc
 
 TYPE_CHECKING = False  # importing typing would cost each session some milliseconds
 if TYPE_CHECKING:
@@ -33,16 +33,11 @@ ALL = NEW_MOUNTS | NEW_CGROUPS | NEW_NAMES | NEW_IPC | NEW_USERS | NEW_PROCESSES
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
-MOUNT_SETATTR = 442
-AT_FDCWD = -100
-NOSUID, NODEV = 2, 4
-"""Attributes of a mount, of which mount_setattr changes no others."""
-
 USER = 1000
 """The user and group of a session, as it sees them."""
 
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
-PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
+PR_CAPBSET_DROP = 24
 LAST_CAPABILITY = 63
 """Beyond the last one of any kernel, which holds them in 64 bits."""
 
@@ -99,11 +94,8 @@ def map_user(uid: int, gid: int) -> None:
 def lay_root(root: str, mounts: Sequence[str], shared_memory: int) -> None:
     """Mount the current directory, and over it what the session sees of the system."""
     mount("none", "/", None, MS_REC | MS_PRIVATE)
+    # As bubblewrap has mounted the directory of the sessions: without devices and setuid programs.
     mount(".", root, None, MS_BIND)
-    # Not by a remount, which would have to repeat every other attribute.
-    attributes = struct.pack("QQQQ", NOSUID | NODEV, 0, 0, 0)
-    size = ctypes.c_size_t(len(attributes))
-    system_call(MOUNT_SETATTR, AT_FDCWD, root.encode("ascii"), 0, attributes, size)
     for path in mounts:
         mount_over(path, root, None, MS_BIND | MS_REC)
     mount_over("/proc", root, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -153,8 +145,7 @@ def forbid_namespaces() -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, and the ability to get one by a program."""
-    processes.set_option(PR_SET_NO_NEW_PRIVS, 1)
+    """Give up every capability. bubblewrap has already seen to it that no program gives any."""
     for capability in range(LAST_CAPABILITY + 1):
         # Not checked: it fails beyond the last one of this kernel.
         libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
