@@ -38,8 +38,10 @@ def kill_start(trial: Trial) -> None:
         finally:
             service.kill()
         _check_leftovers(trial, home, f"kill {number}")
+    stale = {path.name for path in (home / "running").iterdir()}
     service = ServiceProcess(trial, home)
-    left = [path.name for name in ("sessions", "running") for path in (home / name).iterdir()]
+    left = [path.name for path in (home / "sessions").iterdir()]
+    left += [path.name for path in (home / "running").iterdir() if path.name in stale]
     trial.tally.problems.extend(f"{one} is left in the home" for one in left)
     service.stop()
 

@@ -17,10 +17,10 @@ from agentbay_local.actions.session_paths import check_session_path
 from agentbay_local.clock import iso
 from agentbay_local.contexts.mount_paths import candidate_keys
 from agentbay_local.contexts.versions import Change
-from agentbay_local.off_loop import run_off_loop
 from agentbay_local.protocol import paging
 from agentbay_local.protocol.answers import Answer
 from agentbay_local.protocol.errors import invalid, no_file, required
+from agentbay_local.sandbox.host.off_loop import run_off_loop
 from agentbay_local.trees.manifest import DIRECTORY, LINK, Stamp, find_stamp
 from agentbay_local.urls import file_url
 

@@ -36,7 +36,7 @@ from agentbay_local.contexts.versions import (
     publish_version,
     read_expiry,
 )
-from agentbay_local.off_loop import run_off_loop
+from agentbay_local.sandbox.host.off_loop import run_off_loop
 from agentbay_local.sandbox.host.openat import open_beneath
 from agentbay_local.sandbox.host.removal import remove_tree
 from agentbay_local.trees.manifest import FILE, Stamp

@@ -13,8 +13,8 @@ import attrs
 from agentbay_async.models.sync_policy import UploadMode
 from agentbay_local.contexts.retention import expiry_times
 from agentbay_local.contexts.versions import LEAST_MODE, Change, PublishedVersion
-from agentbay_local.off_loop import run_off_loop
 from agentbay_local.sandbox.errors import SandboxOSError
+from agentbay_local.sandbox.host.off_loop import run_off_loop
 from agentbay_local.trees.archive import ARCHIVE, DamagedArchiveError, list_members, pack
 from agentbay_local.trees.atomic_write import AtomicWriter, Source, open_source
 from agentbay_local.trees.budget import Budget

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
-from agentbay_local.off_loop import run_off_loop
+from agentbay_local.sandbox.host.off_loop import run_off_loop
 from agentbay_local.single_flight import SingleFlight
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from aiohttp import web
 from agentbay_async._protocol import error_codes
 from agentbay_local.http.connections import trust
 from agentbay_local.http.middleware import BrokenOffError, Reply, error_reply
-from agentbay_local.off_loop import run_off_loop
 from agentbay_local.protocol.errors import ApiError, no_context, no_file
+from agentbay_local.sandbox.host.off_loop import run_off_loop
 from agentbay_local.testing.fault_actions import Truncate
 from agentbay_local.testing.faults import Call
 from agentbay_local.trees.atomic_write import open_source

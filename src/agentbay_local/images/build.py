@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import io
 import os
 import shlex
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from agentbay_local.images.recipes import BASIC, PROGRAMS, WIDE
 from agentbay_local.images.rootfs_archive import unpack_root
 from agentbay_local.images.unpack import ArchiveError, Budget, Unpacker
 from agentbay_local.sandbox.host import programs
+from agentbay_local.sandbox.host.off_loop import run_off_loop
 from agentbay_local.sandbox.probe import probe
 from agentbay_local.sandbox.values import Limits
 
@@ -97,9 +98,9 @@ async def build_image(store: ImageStore, build: Build, say: Callable[[str], None
         layer = _new_layer(directory)
         unpacker = Unpacker(layer, Budget())
         below = _packages_below(store, layers_below)
-        packages = await asyncio.to_thread(_fetch, build.apt, directory, below, say)
-        await asyncio.to_thread(_unpack_packages, packages, unpacker, say)
-        python = await asyncio.to_thread(_install_python, build.pip, directory, unpacker, say)
+        packages = await run_off_loop(partial(_fetch, build.apt, directory, below, say))
+        await run_off_loop(partial(_unpack_packages, packages, unpacker, say))
+        python = await run_off_loop(partial(_install_python, build.pip, directory, unpacker, say))
         await _finish_layer([*layers_below, layer], directory, unpacker, say)
         record = {
             "made": _now(),
@@ -138,7 +139,7 @@ async def import_image(
         layer = _new_layer(directory)
         unpacker = Unpacker(layer, Budget())
         say(f"unpacking {source}")
-        await asyncio.to_thread(unpack_root, source, unpacker)
+        await run_off_loop(partial(unpack_root, source, unpacker))
         if not (layer / "usr").is_dir() or not any((layer / "usr").iterdir()):
             raise ArchiveError(f"{source} has no usr, so it is not a root file system")
         await _finish_layer([layer], directory, unpacker, say)
@@ -281,7 +282,7 @@ async def _finish_layer(
 ) -> None:
     say("starting a session with the layer, to make its caches")
     caches, complaints = await make_caches(layers, directory)
-    await asyncio.to_thread(unpacker.unpack, caches)
+    await run_off_loop(partial(unpacker.unpack, caches))
     for line in complaints[:20]:
         say(f"  {line:.200}")
 

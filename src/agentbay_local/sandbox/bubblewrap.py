@@ -22,13 +22,12 @@ from agentbay_local.sandbox.host import layers, replies, rootfs
 from agentbay_local.sandbox.host.fork_servers import ForkServers
 from agentbay_local.sandbox.host.limit_enforcer import LimitEnforcer, SharedCost
 from agentbay_local.sandbox.host.mounts import Mounts
+from agentbay_local.sandbox.host.off_loop import finish, run_off_loop
 from agentbay_local.sandbox.host.single_start import read_first_pid, spawn_sandbox
 from agentbay_local.sandbox.host.startup import (
     START_WITHIN,
     Launch,
     agent_settings,
-    finish,
-    on_thread,
     wait_for_process,
     wait_for_report,
     wait_until_ready,
@@ -116,7 +115,7 @@ class BubblewrapBackend(Backend):
 
     async def _start_by_fork(self, spec: SandboxSpec) -> Sandbox:
         with Launch(self._cgroups, spec.limits) as launch, ExitStack() as ending:
-            view = await on_thread(lambda: self._prepare_fork(launch, spec))
+            view = await run_off_loop(lambda: self._prepare_fork(launch, spec))
             server = await self._servers.get(view, spec.root.resolve().parent)
             server.sessions += 1
             ending.callback(server.end_session)

@@ -15,11 +15,10 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from agentbay_async._protocol.text_diff import unified_diff
-from agentbay_local.off_loop import run_off_loop
 from agentbay_local.protocol.arguments import Arguments, ToolError
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.sandbox.host.credentials import acting_as
-from agentbay_local.sandbox.host.startup import finish
+from agentbay_local.sandbox.host.off_loop import finish, run_off_loop
 from agentbay_local.tools.file_errors import format_file_error, translate_file_errors
 from agentbay_local.tools.utf8 import MARGIN, decode_whole_characters
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from agentbay_local.sandbox.errors import SandboxError, SandboxGone, SandboxOSError
 from agentbay_local.sandbox.host import rootfs
 from agentbay_local.sandbox.host.bundle import FORK_SERVER
+from agentbay_local.sandbox.host.off_loop import finish
 from agentbay_local.sandbox.host.process_handle import ProcessHandle
 from agentbay_local.sandbox.host.startup import (
     START_WITHIN,
     Launch,
-    finish,
     join_and_wait,
     wait_for_process,
 )

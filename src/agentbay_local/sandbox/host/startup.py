@@ -20,13 +20,14 @@ from agentbay_local.sandbox.cgroups.cgroup import Cgroup
 from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxGone
 from agentbay_local.sandbox.host.agent_client import AgentClient
 from agentbay_local.sandbox.host.bundle import AGENT, build_bundle, interpreter_arguments
+from agentbay_local.sandbox.host.off_loop import finish, run_off_loop
 from agentbay_local.sandbox.host.process_handle import ProcessHandle
 from agentbay_local.sandbox.host.rootfs import visible_path
 from agentbay_local.sandbox.inside.wire import memory_file
 from agentbay_local.sandbox.values import HOME, Isolation, Python, SandboxSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agentbay_local.sandbox.cgroups.detection import Cgroups
     from agentbay_local.sandbox.host.programs import Interpreter
@@ -36,9 +37,7 @@ __all__ = [
     "START_WITHIN",
     "Launch",
     "agent_settings",
-    "finish",
     "join_and_wait",
-    "on_thread",
     "reject_namespace_features",
     "wait_for_process",
     "wait_for_report",
@@ -155,7 +154,7 @@ class Launch:
         """
         try:
             # On a thread: version 1 waits for all processors of the machine, several milliseconds.
-            await on_thread(lambda: self.cgroup.add(pid))
+            await run_off_loop(lambda: self.cgroup.add(pid))
         except OSError as error:
             reason = f"{error.strerror}: {self.read_stderr()}"
             raise SandboxError(f"the sandbox did not start: {reason}") from error
@@ -270,29 +269,6 @@ def _find_setpriv() -> str | None:
     found = shutil.which("setpriv", path=SYSTEM_PATH)
     # That of busybox knows other options.
     return None if found is None or Path(found).resolve().name == "busybox" else found
-
-
-async def finish(work: Awaitable[T]) -> T:
-    """Finish some bounded work, even if the caller is cancelled meanwhile.
-
-    The caller raises its own cancellation again.
-    """
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([task])
-    return task.result()
-
-
-async def on_thread(function: Callable[[], T]) -> T:
-    """Call a short function on a thread, and wait for its end even if the caller is cancelled."""
-    calling = asyncio.get_running_loop().run_in_executor(None, function)
-    try:
-        return await asyncio.shield(calling)
-    except asyncio.CancelledError:
-        await finish(asyncio.wait([calling]))
-        calling.exception()  # retrieved, so that asyncio logs nothing
-        raise
 
 
 async def wait_for_process(

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
-from agentbay_local.sandbox.host.startup import finish
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from concurrent.futures import Executor
 
-__all__ = ["run_off_loop"]
+__all__ = ["finish", "run_off_loop"]
 
 T = TypeVar("T")
+
+
+async def finish(work: Awaitable[T]) -> T:
+    """Finish some bounded work, even if the caller is cancelled meanwhile.
+
+    The caller raises its own cancellation again.
+    """
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    return task.result()
 
 
 async def run_off_loop(
