@@ -19,6 +19,7 @@ def test_sessions_are_spread_over_the_disk(tmp_path: Path) -> None:
         ["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True
     ).stdout
     if kind.strip() != "ext2/ext3":
+        # Only ext4 has the mark; nothing is asked of other file systems.
         pytest.skip("this directory is not on ext4")
     home = Home.open(tmp_path / "home")
     try:

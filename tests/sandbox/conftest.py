@@ -35,6 +35,7 @@ def check_forked(forks: bool) -> None:
     """Fail if sandboxes were not forked; skip where a known profile lets nobody fork them."""
     profiles = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
     if not forks and not REQUIRED and profiles.exists() and profiles.read_text().strip() != "0":
+        # A setting that is read, so that a fork that is broken here fails instead.
         pytest.skip("this machine does not let sandboxes be forked")
     assert forks
 

@@ -229,6 +229,7 @@ async def test_forks_share_no_terminal_and_no_memory_files(
         await forking.start(spec_of(tmp_path / "one")) as one,
         await forking.start(spec_of(tmp_path / "two")) as two,
     ):
+        # It only holds the terminal open, and ends with its session: nothing waits for it.
         holder = "python3 -c 'import pty, time; pty.openpty(); time.sleep(4000)' &"
         await one.run(f"echo secret > /dev/shm/x; {holder}", timeout=60)
         await one.run("while [ ! -e /dev/pts/0 ]; do sleep 0.01; done", timeout=60)

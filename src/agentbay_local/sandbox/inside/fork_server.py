@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import errno
 import gc
-import json  # noqa: F401 - loaded for the copies, which share its memory
+import json  # noqa: F401 - agents import it when they answer at length, and share it so
 import os
 import select
 import sys
 
 from . import (
     agent,
-    confinement,  # noqa: F401 - agents use it when they cannot read its file any more
+    confinement,  # noqa: F401 - agents import it, after the file that has it is closed
     namespaces,
     processes,
     wire,
