@@ -22,6 +22,7 @@ from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
 from agentbay_local.sandbox.host import fork_servers
 from agentbay_local.sandbox.host.fork_server import ForkServer
+from agentbay_local.sandbox.host.orphans import Orphans, Record
 from agentbay_local.sandbox.host.uids import private_uid
 
 from .conftest import check_forked
@@ -144,6 +145,26 @@ async def test_a_killed_fork_server_is_replaced(
     await sandbox.close()
     async with await forking.start(spec_of(tmp_path / "one")) as again:
         assert (await again.run("echo again", timeout=60)).stdout == b"again\n"
+
+
+async def test_a_fork_server_that_cannot_be_recorded_is_ended(
+    tmp_path: Path, fork_server_pids: Callable[[], set[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would know of it after a crash; the sandbox does not start, and says why."""
+    orphans = Orphans(tmp_path / "running")
+
+    def fail(_: int) -> Record:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(orphans, "add", fail)
+    backend = BubblewrapBackend(orphans)
+    with pytest.raises(OSError, match="No space left") as full:
+        await backend.start(spec_of(tmp_path / "one"))
+    left = fork_server_pids()
+    await backend.close()
+
+    assert full.value.errno == errno.ENOSPC
+    assert left == set()
 
 
 async def test_a_directory_of_sessions_may_be_made_again(

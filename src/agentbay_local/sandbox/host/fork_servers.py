@@ -65,11 +65,19 @@ class ForkServers:
             server = self._servers.pop(key, None)
             if server is None or server.has_ended:
                 await self._end_idle()
-                server = await ForkServer.start(view, sessions, self._mounts)
-                server.on_end(self._record(server.pid))
+                server = await self._start(view, sessions)
             # At the end, as the one that was used last.
             self._servers[key] = server
             return server
+
+    async def _start(self, view: View, sessions: Path) -> ForkServer:
+        server = await ForkServer.start(view, sessions, self._mounts)
+        try:
+            server.on_end(self._record(server.pid))
+        except OSError:  # the disk is full; without a record, a crash could leave it behind
+            await server.close()
+            raise
+        return server
 
     async def close(self) -> None:
         """End all of them, and the sessions that still run."""
