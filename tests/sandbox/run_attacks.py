@@ -2,8 +2,9 @@
 
 Run in a separate process, because it may give up root for good. Its arguments: a directory, the
 user to become (0 stays who one is), the level of isolation, and "alone" for sessions that are not
-forked, "layer" for sessions that have a layer over the system, or "browser" and the layers of one,
-for attacks in the place of what Chromium starts for a page. Without isolation nothing is started by
+forked, "layer" for sessions that have a layer over the system, "code" for attacks by the code of a
+kernel that is forked, or "browser" and the layers of one, for attacks in the place of what Chromium
+starts for a page. Without isolation nothing is started by
 the service: chosen attacks, which harm nobody, are tried from a plain process.
 """
 
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 import agentbay_local.sandbox.outbound.proxy  # noqa: F401
 from agentbay_local.browser.chromium import Chromium
 from agentbay_local.browser.options import parse_options
+from agentbay_local.code import Kernels, python_kernel, read_only_mounts, session_python
 from agentbay_local.sandbox import seccomp
 from agentbay_local.sandbox.base import Backend, Isolation, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
@@ -42,7 +44,7 @@ from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.sandbox.probe import backend_for
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from agentbay_local.sandbox.base import Sandbox
 
@@ -247,6 +249,67 @@ async def attack_by_browser(session: Sandbox, known: dict[str, Any]) -> dict[str
     return outcomes
 
 
+# The agent is the parent of the kernel, and of the processes that the attacks start.
+BY_CODE = """
+import sys
+sys.stdin, sys.argv = open("known"), ["attacks.py"]
+exec(compile(open("attacks.py").read(), "attacks.py", "exec"), {"__name__": "__main__"})
+"""
+
+
+async def attack_by_code(session: Sandbox, known: dict[str, Any]) -> dict[str, str]:
+    """Run the attacks as code of a forked kernel; return what they report."""
+    files = {
+        "attacks.py": Path(__file__).with_name("attacks.py").read_text(),
+        "known": json.dumps(known),
+    }
+    for name, text in files.items():
+        await session.run(f"cat > {name}", stdin=text.encode(), timeout=10)
+    async with kernels_of(session) as kernels:
+        line = await kernels.run("s", "python", "print(open('/proc/self/cmdline').read())")
+        done = await kernels.run("s", "python", BY_CODE)
+    if "inside.fork_server" not in line.stdout or not done.stdout:
+        raise SystemExit(f"{line}\n{done}")
+    outcomes: dict[str, str] = json.loads(done.stdout)
+    return outcomes
+
+
+@contextlib.asynccontextmanager
+async def kernels_of(session: Sandbox) -> AsyncIterator[Kernels]:
+    """Give the kernels of a session."""
+
+    async def get(_: str) -> Sandbox:
+        return session
+
+    kernels = Kernels(get)
+    yield kernels
+    await kernels.close_all()
+
+
+def with_code(place: Path, name: str, **changes: Any) -> SandboxSpec:
+    """Describe a session that can run Python."""
+    return SandboxSpec(
+        place / name,
+        private_uid(f"{place}/{name}"),
+        read_only=read_only_mounts(),
+        python=session_python(),
+        preload=python_kernel(),
+        **changes,
+    )
+
+
+async def load_kernel(backend: Backend, place: Path) -> None:
+    """Let the backend load the kernel, so that later sessions fork it."""
+    for name in ("first", "second"):
+        async with (
+            await backend.start(with_code(place, name)) as session,
+            kernels_of(session) as kernels,
+        ):
+            await kernels.run("s", "python", "1")
+            tasks = asyncio.all_tasks()
+            await asyncio.gather(*(t for t in tasks if t.get_name() == "load a program"))
+
+
 async def run_attacks(
     place: Path, level: Isolation, layers: tuple[Path, ...], attack: Attack, backend: Backend
 ) -> dict[str, str]:
@@ -261,6 +324,9 @@ async def run_attacks(
         own = SandboxSpec(
             place / "own", private_uid(f"{place}/own"), outbound=outbound, layers=layers
         )
+        if attack is attack_by_code:
+            await load_kernel(backend, place)
+            own = with_code(place, "own", outbound=outbound)
         async with await backend.start(other) as victim, await backend.start(own) as attacker:
             planted = f"echo {known['marker']} > {known['marker']}"
             assert (await victim.run(planted, cwd="/tmp", timeout=10)).exit_code == 0
@@ -310,6 +376,8 @@ def main() -> None:
             backend = BubblewrapBackend(forks=False)
         case ["layer"]:
             layers = (make_layer(place),)
+        case ["code"]:
+            attack = attack_by_code
         case ["browser", *directories]:
             attack, layers = attack_by_browser, tuple(map(Path, directories))
     outcomes = asyncio.run(run_attacks(place, level, layers, attack, backend))

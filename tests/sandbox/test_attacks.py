@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.image_cache import readable_by_all, ready_image
-from tests.ordinary_user import WAYS, directory_of, user_with_programs
+from tests.ordinary_user import WAYS, directory_of, for_a_user, user_with_programs
 
 from agentbay_local.sandbox.base import Isolation
 from agentbay_local.sandbox.cgroups.detection import detect
@@ -57,9 +57,12 @@ def outcomes(
     level: Isolation, uid: int, *chosen: str, harness: str = FROM_INSIDE
 ) -> dict[str, Any]:
     """Run all attacks of a harness once, against a service of this user."""
+    # Code runs by the Python and the packages of the service.
+    program, variables = for_a_user() if uid and chosen == ("code",) else (sys.executable, {})
     with directory_of(uid) as place:
         done = subprocess.run(
-            [sys.executable, "-m", harness, str(place), str(uid), level.value, *chosen],
+            [program, "-m", harness, str(place), str(uid), level.value, *chosen],
+            env={**os.environ, **variables},
             cwd=ROOT,
             capture_output=True,
             timeout=500,
@@ -116,6 +119,20 @@ def test_attack_from_another_session_is_blocked(uid: int, way: str, name: str) -
     outcome = outcomes(Isolation.NAMESPACES, uid, way)[name]
 
     if name in ACCEPTED[Isolation.NAMESPACES]:
+        assert outcome in ("through", "blocked")
+    else:
+        assert outcome.startswith("blocked")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("isolating")
+@pytest.mark.parametrize("name", [*ATTACKS, *BY_THE_HARNESS])
+def test_attack_by_the_code_of_a_forked_kernel_is_blocked(uid: int, name: str) -> None:
+    """It was a copy of the agent, and has nothing of it."""
+    outcome = outcomes(Isolation.NAMESPACES, uid, "code")[name]
+
+    # The descriptor is that of its own conversation with the service, as for every kernel.
+    if name in ACCEPTED[Isolation.NAMESPACES] | {"inherited_descriptors"}:
         assert outcome in ("through", "blocked")
     else:
         assert outcome.startswith("blocked")

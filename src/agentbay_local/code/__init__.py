@@ -16,7 +16,7 @@ from agentbay_local.code.events import (
     event_frame,
 )
 from agentbay_local.code.kernels import Kernels
-from agentbay_local.code.languages import read_only_mounts, session_python
+from agentbay_local.code.languages import python_kernel, read_only_mounts, session_python
 
 __all__ = [
     "CodeOutcome",
@@ -27,6 +27,7 @@ __all__ = [
     "Kernels",
     "StreamOutput",
     "event_frame",
+    "python_kernel",
     "read_only_mounts",
     "session_python",
 ]

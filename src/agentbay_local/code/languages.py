@@ -15,17 +15,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import attrs
+
 from agentbay_local.protocol.arguments import ToolError
 from agentbay_local.sandbox.host.programs import INTERPRETER, current_interpreter
 from agentbay_local.sandbox.host.rootfs import visible_path
-from agentbay_local.sandbox.values import Isolation, Python
+from agentbay_local.sandbox.values import Isolation, Preload, Python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agentbay_local.sandbox.base import Sandbox
 
-__all__ = ["canonical_name", "kernel_command", "read_only_mounts", "session_python"]
+__all__ = [
+    "canonical_name",
+    "kernel_command",
+    "python_kernel",
+    "read_only_mounts",
+    "session_python",
+]
 
 LANGUAGES = ("python", "javascript", "r", "java")
 _ALIASES = {
@@ -46,9 +54,6 @@ _JAVA_OPTIONS = (
     *("--add-opens", "java.base/java.util=ALL-UNNAMED"),
 )
 _KERNELS = Path(__file__).with_name("inside")
-# As a program of its own the kernel would be `__main__`, which is the module of the user's code.
-# Looking for garbage while modules are loaded takes a fifth of the start; the kernel enables it.
-_BOOTSTRAP = "import gc, sys, runpy; gc.disable(); runpy.run_path(sys.argv[1], run_name='kernel')"
 
 
 def canonical_name(language: str) -> str:
@@ -106,6 +111,13 @@ def session_python() -> Python:
     )
 
 
+@functools.cache
+def python_kernel() -> Preload:
+    """Return the kernel of Python, with the paths of `read_only_mounts`."""
+    script = f"{_MOUNT_ROOT}/kernels/python_kernel.py"
+    return Preload(session_python(), ("-u", "-X", "utf8"), script)
+
+
 def _python(sandbox: Sandbox) -> list[str]:
     if importlib.util.find_spec("IPython") is None:
         raise ToolError(
@@ -115,8 +127,8 @@ def _python(sandbox: Sandbox) -> list[str]:
     python = session_python()
     for path in (python.program, *python.packages):
         _visible(path, sandbox)
-    # Found on the path of the session, as its commands find it.
-    return ["python3", "-u", "-X", "utf8", "-c", _BOOTSTRAP, _kernel("python_kernel.py", sandbox)]
+    kernel = python_kernel()
+    return attrs.evolve(kernel, script=_visible(kernel.script, sandbox)).command
 
 
 def _javascript(sandbox: Sandbox) -> list[str]:

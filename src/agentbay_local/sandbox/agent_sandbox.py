@@ -79,6 +79,9 @@ class AgentSandbox(Sandbox):
         enforcer: Enforces the limits of the session.
         on_end: Called once when the sandbox has ended, for any reason.
         read_only: The value of `Sandbox.read_only`.
+
+    Attributes:
+        on_spawn: Called with each command that is spawned, or None.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class AgentSandbox(Sandbox):
         self._channel = channel
         self._process = process
         self._on_end = on_end
+        self.on_spawn: Callable[[str | Sequence[str]], None] | None = None
         self._paused = False
         self._pause_lock = asyncio.Lock()
         self._reading = asyncio.Lock()
@@ -163,6 +167,8 @@ class AgentSandbox(Sandbox):
     ) -> SpawnedProcess:
         fields = checks.check_program(command, cwd, env)
         given = checks.check_descriptors(fds)
+        if self.on_spawn is not None:
+            self.on_spawn(command)
         async with self._starting():
             return await spawn_process(self._channel, fields, given, QUICK)
 

@@ -12,6 +12,7 @@ import base64
 import logging
 import os
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agentbay_local.sandbox import checks, seccomp
@@ -36,13 +37,15 @@ from agentbay_local.sandbox.host.view import View
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
+    from pathlib import Path
     from typing import Any
 
     from agentbay_local.sandbox.cgroups.detection import Cgroups
     from agentbay_local.sandbox.host.agent_client import AgentClient
     from agentbay_local.sandbox.host.orphans import Orphans
     from agentbay_local.sandbox.host.process_handle import ProcessHandle
+    from agentbay_local.sandbox.values import Preload
 
 __all__ = ["BubblewrapBackend"]
 
@@ -116,13 +119,23 @@ class BubblewrapBackend(Backend):
     async def _start_by_fork(self, spec: SandboxSpec) -> Sandbox:
         with Launch(self._cgroups, spec.limits) as launch, ExitStack() as ending:
             view = await run_off_loop(lambda: self._prepare_fork(launch, spec))
-            server = await self._servers.get(view, spec.root.resolve().parent)
+            sessions, preload = spec.root.resolve().parent, _program_to_load(spec)
+            server = await self._servers.get(view, sessions, preload)
             server.sessions += 1
             ending.callback(server.end_session)
             process = await server.fork(spec, launch.ends)
             program = self._filter(launch)
             own = {} if program is None else {"filter": base64.b64encode(program).decode()}
-            return await self._finish_start(launch, spec, process, process.pid, own, ending)
+            sandbox = await self._finish_start(launch, spec, process, process.pid, own, ending)
+        if preload is not None:
+            sandbox.on_spawn = partial(self._count_use, view, sessions, preload)
+        return sandbox
+
+    def _count_use(
+        self, view: View, sessions: Path, preload: Preload, command: str | Sequence[str]
+    ) -> None:
+        if command == preload.command:
+            self._servers.count_use(view, sessions, preload)
 
     def _prepare_fork(self, launch: Launch, spec: SandboxSpec) -> View:
         launch.make_cgroup()
@@ -163,7 +176,7 @@ class BubblewrapBackend(Backend):
         first: int,
         own_settings: dict[str, str],
         ending: ExitStack,
-    ) -> Sandbox:
+    ) -> AgentSandbox:
         """Bring up the agent.
 
         Args:
@@ -243,6 +256,14 @@ async def _start_proxy(channel: AgentClient, spec: SandboxSpec) -> Callable[[], 
     proxy = Proxy(spec.outbound, spec.root.name)
     proxy.serve(replies.take_listening_socket(reply))
     return proxy.close
+
+
+def _program_to_load(spec: SandboxSpec) -> Preload | None:
+    """Return the program of a session that a fork server may load.
+
+    The server has more power than a session, so it loads nothing of an image.
+    """
+    return None if spec.layers else spec.preload
 
 
 def _check(spec: SandboxSpec) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path  # noqa: TC003 - attrs resolves it at run time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import attrs
 
@@ -24,6 +24,7 @@ __all__ = [
     "Limits",
     "Mark",
     "OpenMode",
+    "Preload",
     "Python",
     "RunningProcess",
     "SandboxSpec",
@@ -71,6 +72,35 @@ class Python:
 
 
 @attrs.frozen
+class Preload:
+    """A program of a session's Python, which may be loaded once for many sandboxes.
+
+    Attributes:
+        python: The Python.
+        options: Its options.
+        script: The file of the program, by its path inside. It defines `preload`, which loads what
+            the program needs later, and `main`, which runs it.
+    """
+
+    python: Python
+    options: tuple[str, ...]
+    script: str
+
+    LOAD: ClassVar[str] = (
+        # Looking for garbage while modules are loaded takes a fifth of the time. The program is not
+        # `__main__`, which is the module of the user's code, and nobody can import it.
+        "import gc, sys, types; gc.disable(); program = types.ModuleType('program'); "
+        "exec(compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec'), vars(program))"
+    )
+    """Source that loads the script that is the first argument, as `program`."""
+
+    @property
+    def command(self) -> list[str]:
+        """The command that starts the program."""
+        return ["python3", *self.options, "-c", f"{self.LOAD}; program.main()", self.script]
+
+
+@attrs.frozen
 class SandboxSpec:
     """The specification of a sandbox.
 
@@ -91,6 +121,8 @@ class SandboxSpec:
         python: The Python that the session's programs find as `python` and `python3`, in a virtual
             environment of the session; packages that the session installs go there. None leaves
             them the system's.
+        preload: A program that is often spawned. A backend can fork it from a process that has
+            loaded it, instead of starting it, if it is the same for the session.
         layers: Directories whose ``usr``, ``etc``, ``opt`` and ``var`` the session sees over the
             system of the host, the lowest first. It cannot write to them. Only
             `Isolation.NAMESPACES` has them.
@@ -103,6 +135,7 @@ class SandboxSpec:
     outbound: AllowedHosts = NO_HOSTS
     read_only: Mapping[str, Path] = MappingProxyType({})
     python: Python | None = None
+    preload: Preload | None = None
     layers: tuple[Path, ...] = ()
 
 

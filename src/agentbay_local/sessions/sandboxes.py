@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from agentbay_async._protocol import error_codes
-from agentbay_local.code import read_only_mounts, session_python
+from agentbay_local.code import python_kernel, read_only_mounts, session_python
 from agentbay_local.images.image import Image
 from agentbay_local.images.pip import packages_directory
 from agentbay_local.images.recipes import PLAIN
@@ -200,6 +200,7 @@ class Sandboxes:
             outbound=self._outbound,
             read_only=read_only_mounts(),
             python=_python(image),
+            preload=python_kernel(),
             layers=image.layers,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import importlib
 import json
 import os
 import re
@@ -340,5 +341,28 @@ def main() -> None:
         execute(shell, channel, request)
 
 
-if __name__ == "kernel":
-    main()
+def preload() -> None:
+    """Load what a first execution loads, so that forked copies of this process need not.
+
+    A copy tries it, because a shell that was made here would stay.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        rehearse(writer)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as names:
+        for name in names.read().split():
+            with suppress(ImportError):  # a name that some module has made up
+                importlib.import_module(name)
+    os.waitpid(pid, 0)
+
+
+def rehearse(writer: int) -> None:
+    """Run code, and write the names of all modules that are loaded then."""
+    try:
+        control, _other = socket.socketpair()
+        run_cell(make_shell(ServiceChannel(control)), "None")
+        os.write(writer, "\n".join(sys.modules).encode())
+    finally:
+        os._exit(0)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.sandbox.host.programs import Interpreter
 
-__all__ = ["AGENT", "BOOT", "FORK_SERVER", "build_bundle", "interpreter_arguments"]
+__all__ = ["AGENT", "BOOT", "FORK_SERVER", "PRELOAD", "build_bundle", "interpreter_arguments"]
 
 BOOT = (
     "import sys; sys.path.insert(0, '/proc/self/fd/' + sys.argv[2]); "
@@ -33,7 +33,7 @@ BOOT = (
 )
 """The program for `python -c`; its arguments are the channel and the bundle."""
 
-AGENT, FORK_SERVER = "agent", "fork_server"
+AGENT, FORK_SERVER, PRELOAD = "agent", "fork_server", "preload"
 """The modules of the bundle that are programs."""
 
 _UNCHECKED = 1
@@ -74,7 +74,7 @@ def interpreter_arguments(channel: int, bundle: int, program: str = AGENT) -> li
     Args:
         channel: Number of the program's end of the socket.
         bundle: Number of the descriptor of the bundle.
-        program: `AGENT` or `FORK_SERVER`.
+        program: `AGENT`, `FORK_SERVER` or `PRELOAD`.
     """
     boot = BOOT.format(program)
     return ["-I", "-S", "-E", "-B", "-X", "utf8", "-c", boot, str(channel), str(bundle)]

@@ -7,33 +7,38 @@ are in its process namespace, so the kernel ends them all with it, and it ends w
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from agentbay_local.sandbox.errors import SandboxError, SandboxGone, SandboxOSError
 from agentbay_local.sandbox.host import rootfs
-from agentbay_local.sandbox.host.bundle import FORK_SERVER
+from agentbay_local.sandbox.host.bundle import BOOT, FORK_SERVER, PRELOAD
 from agentbay_local.sandbox.host.off_loop import finish
 from agentbay_local.sandbox.host.process_handle import ProcessHandle
+from agentbay_local.sandbox.host.programs import Interpreter
 from agentbay_local.sandbox.host.startup import (
     START_WITHIN,
     Launch,
     join_and_wait,
+    path_settings,
     wait_for_process,
 )
 from agentbay_local.sandbox.values import HOME, Limits
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from agentbay_local.sandbox.host.agent_client import AgentClient
     from agentbay_local.sandbox.host.mounts import Mounts
     from agentbay_local.sandbox.host.view import View
-    from agentbay_local.sandbox.values import SandboxSpec
+    from agentbay_local.sandbox.values import Preload, SandboxSpec
 
 __all__ = ["ForkServer"]
 
@@ -66,21 +71,27 @@ class ForkServer:
         self._ending = ExitStack()
 
     @classmethod
-    async def start(cls, view: View, sessions: Path, mounts: Mounts) -> ForkServer:
+    async def start(
+        cls, view: View, sessions: Path, mounts: Mounts, preload: Preload | None = None
+    ) -> ForkServer:
         """Start a server.
 
         Args:
             view: What its sessions see of the host.
             sessions: The directory of their directories.
             mounts: The thread that starts it, and whose end ends it.
+            preload: A program that it loads, so that its sandboxes can fork it.
 
         Raises:
             SandboxError: It does not start, or this machine does not allow it.
         """
         with Launch(None, Limits()) as launch:
-            spawning = mounts.run(lambda: _spawn(launch, view, sessions))
+            loaded = None if preload is None else _preload_settings(preload)
+            seen = view if preload is None else attrs.evolve(view, python=_interpreter(preload))
+            spawning = mounts.run(lambda: _spawn(launch, seen, sessions, loaded))
             process = await wait_for_process(spawning, launch)
             settings = {
+                "preload": loaded,
                 "root": ROOT,
                 "sessions": SESSIONS,
                 "mounts": view.paths,
@@ -146,7 +157,30 @@ class ForkServer:
         self._ending.close()
 
 
-def _spawn(launch: Launch, view: View, sessions: Path) -> subprocess.Popen[bytes]:
+def _preload_settings(preload: Preload) -> dict[str, object]:
+    """Return what the server needs in order to load a program as sessions would."""
+    return {
+        **path_settings(),
+        "users": {},
+        "groups": {},
+        "python": attrs.asdict(preload.python),
+        "options": preload.options,
+        "boot": BOOT.format(FORK_SERVER),
+        "load": preload.LOAD,
+        "script": preload.script,
+        "command": preload.command,
+    }
+
+
+def _interpreter(preload: Preload) -> Interpreter:
+    """Return the Python of a program, with the paths that sessions see."""
+    program, library = preload.python.program, preload.python.library
+    return Interpreter(Path(program), library=Path(library) if library else None)
+
+
+def _spawn(
+    launch: Launch, view: View, sessions: Path, loaded: Mapping[str, Any] | None
+) -> subprocess.Popen[bytes]:
     arguments = [*NAMESPACES, *LIFETIME, *_user_arguments()]
     for path in view.paths:
         # Otherwise bubblewrap makes them so that only its own user may enter.
@@ -159,7 +193,10 @@ def _spawn(launch: Launch, view: View, sessions: Path) -> subprocess.Popen[bytes
     arguments += ["--bind", "/proc", "/proc", "--remount-ro", "/dev", "--dir", ROOT]
     arguments += ["--bind", str(sessions), SESSIONS]
     hidden = launch.add_file("\0".join(arguments).encode("utf-8", "surrogateescape"))
-    python = launch.add_agent(view.python, FORK_SERVER)
+    if loaded is None:
+        python = launch.add_agent(view.python, FORK_SERVER)
+    else:
+        python = [*launch.add_agent(view.python, PRELOAD), json.dumps(loaded)]
     command = [str(view.bubblewrap), "--args", str(hidden), "--", *python]
     return launch.popen(command, die_with_launch=True)
 

@@ -38,6 +38,7 @@ __all__ = [
     "Launch",
     "agent_settings",
     "join_and_wait",
+    "path_settings",
     "reject_namespace_features",
     "wait_for_process",
     "wait_for_report",
@@ -407,17 +408,27 @@ def agent_settings(
         # Without a private user this would count every process of the service's user.
         # The group, where there is one, refuses first, because only it says that it did.
         limits["NPROC"] = spec.limits.processes + ("pids" in cgroup.enforces)
-    prefix = "" if inside else str(spec.root)
     return {
-        "prefix": prefix,
-        "home": HOME,
-        "path": f"{prefix}{ENVIRONMENT}/bin:{prefix}{HOME}/.local/bin:{SYSTEM_PATH}",
-        "environment": ENVIRONMENT,
+        **path_settings("" if inside else str(spec.root)),
         "python": _python(spec, visible),
         "limits": limits,
         "cpu": spec.limits.cpu_seconds,
         "users": USERS if inside else {str(os.geteuid()): _name(pwd.getpwuid, os.geteuid())},
         "groups": GROUPS if inside else {str(os.getegid()): _name(grp.getgrgid, os.getegid())},
+    }
+
+
+def path_settings(prefix: str = "") -> dict[str, str]:
+    """Return the settings that name directories of a session.
+
+    Args:
+        prefix: The root of the session, as its programs see it.
+    """
+    return {
+        "prefix": prefix,
+        "home": HOME,
+        "path": f"{prefix}{ENVIRONMENT}/bin:{prefix}{HOME}/.local/bin:{SYSTEM_PATH}",
+        "environment": ENVIRONMENT,
     }
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn, TypeVar
 
+    from .preload import Program
+
     T = TypeVar("T")
 else:
     import _socket as socket
@@ -44,10 +46,19 @@ REST_MS = 10
 
 
 class Agent:
-    """The event loop and its state."""
+    """The event loop and its state.
 
-    def __init__(self, channel: socket.socket, settings: dict[str, Any]) -> None:
+    Args:
+        channel: The connection to the service.
+        settings: The first packet of the service.
+        loaded: A program that this process has loaded and can fork.
+    """
+
+    def __init__(
+        self, channel: socket.socket, settings: dict[str, Any], loaded: Program | None
+    ) -> None:
         self.channel = channel
+        self.loaded = loaded
         self.view = files.View(settings)
         self.cpu: int | None = settings["cpu"]
         self.running: dict[int, int] = {}
@@ -97,7 +108,7 @@ class Agent:
             pid = self.as_victim(lambda: commands.start(message, fds, self.view))
             self.runs(pid, message["id"])
         elif operation == "spawn":
-            pid = self.as_victim(lambda: commands.start(message, fds, self.view))
+            pid = self.as_victim(lambda: self.spawn(message, fds))
             self.started(message, pid)
         elif operation == "terminal" and fds:
             pid = self.as_victim(lambda: terminals.start_on(message, fds[0], self.view))
@@ -136,6 +147,12 @@ class Agent:
             return start()
         finally:
             processes.set_oom_score(self.score, self.own_score)
+
+    def spawn(self, message: wire.Message, fds: Sequence[int]) -> int:
+        """Start a program; fork it if it is the one that is loaded."""
+        if self.loaded is not None and self.loaded.is_meant(message, fds, self.view):
+            return self.loaded.fork(message, fds, self.view)
+        return commands.start(message, fds, self.view)
 
     def reply(self, message: wire.Message, fields: wire.Message, fds: Sequence[int] = ()) -> None:
         """Answer one request."""
@@ -298,17 +315,6 @@ def move_up(channel_fd: int) -> socket.socket:
     return socket.socket(fileno=fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, 64))
 
 
-def close_all_but(*kept: int) -> None:
-    """Close everything this process has open except its own descriptors and standard error."""
-    # Listed, not a range of numbers: a service with thousands of sessions passes high numbers.
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd >= commands.SCRIPT_FD and fd not in kept:
-            try:
-                os.close(fd)
-            except OSError:  # the descriptor of the listing itself
-                continue
-
-
 def confinement(settings: dict[str, Any]) -> Callable[[dict[str, Any], socket.socket], None]:
     """Return a function that restricts this process, where bubblewrap does not."""
     if "filter" not in settings:
@@ -332,19 +338,19 @@ def main() -> NoReturn:
     serve(move_up(int(sys.argv[1])))
 
 
-def serve(channel: socket.socket) -> NoReturn:
-    """Be the agent on a socket."""
+def serve(channel: socket.socket, loaded: Program | None = None) -> NoReturn:
+    """Be the agent on a socket; see `Agent`."""
     score = processes.open_oom_score()
     processes.protect()
     settings, _ = wire.receive(channel)
     shut_in = confinement(settings)
     # From here on, nothing can be imported from the bundle.
-    close_all_but(channel.fileno(), score)
+    processes.close_from(3, channel.fileno(), score)
     settings["oom_score"] = score
     shut_in(settings, channel)
     set_limits(settings)
     open_null_streams()
-    agent = Agent(channel, settings)
+    agent = Agent(channel, settings, loaded)
     if settings["python"] is not None:
         top = agent.view.real(settings["environment"])
         agent.view.variables.update(virtual_environment.make(settings["python"], top))

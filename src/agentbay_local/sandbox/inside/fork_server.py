@@ -18,6 +18,7 @@ from . import (
     agent,
     confinement,  # noqa: F401 - agents import it, after the file that has it is closed
     namespaces,
+    preload,
     processes,
     wire,
 )
@@ -32,13 +33,21 @@ if TYPE_CHECKING:
 class ForkServer:
     """The requests of the service, one after the other.
 
+    Args:
+        channel: The connection to the service.
+        settings: Its first packet.
+        loaded: A program that the agents can fork.
+
     Attributes:
         forks: The request of each first fork that still runs.
     """
 
-    def __init__(self, channel: socket.socket, settings: wire.Message) -> None:
+    def __init__(
+        self, channel: socket.socket, settings: wire.Message, loaded: preload.Program | None
+    ) -> None:
         self.channel = channel
         self.settings = settings
+        self.loaded = loaded
         self.forks: dict[int, int] = {}
         self.wakeup = processes.children_wakeup()
 
@@ -63,17 +72,21 @@ class ForkServer:
             os._exit(0)
         try:
             pid = os.fork()
+        except OSError as error:
+            self.fail(message["id"], error)
+        else:
             if not pid:
                 self.become_session(message, fds)
             self.forks[pid] = message["id"]
-        except OSError as error:
-            self.fail(message["id"], error)
-        finally:
-            for fd in fds:
-                os.close(fd)
+        for fd in fds:
+            os.close(fd)
 
     def become_session(self, message: wire.Message, fds: Sequence[int]) -> NoReturn:
-        """Make the namespaces of a session, fork its first process, and send a handle on it."""
+        """Make the namespaces of a session, fork its first process, and send a handle on it.
+
+        Raises:
+            preload.Become: Much later, in a program that the agent has forked.
+        """
         try:
             channel, errors = fds
             os.dup2(errors, 2)
@@ -88,8 +101,7 @@ class ForkServer:
             wire.send(self.channel, message["id"], {}, [os.pidfd_open(pid)])
         except Exception as error:  # of whatever kind, the service is told
             self.fail(message["id"], error)
-        finally:
-            os._exit(0)
+        os._exit(0)
 
     def become_agent(self, channel_fd: int, message: wire.Message) -> NoReturn:
         """Be the agent of a session, or send why it cannot be."""
@@ -102,11 +114,10 @@ class ForkServer:
                 wire.send_error(channel, 0, error.errno or errno.EIO, str(error.filename))
                 wire.receive(channel)  # until then, the service takes this process for alive
                 os._exit(1)
-            agent.serve(channel)
+            agent.serve(channel, self.loaded)
         except Exception as error:  # of whatever kind, the service reads it
             os.write(2, os.fsencode(f"{error!r}\n"))
-        finally:
-            os._exit(1)
+        os._exit(1)
 
     def fail(self, request: int, error: Exception) -> None:
         """Send an error: its number, and what was tried."""
@@ -121,13 +132,26 @@ class ForkServer:
                 wire.send_error(self.channel, request, errno.EINTR, "fork")
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the fork server on the socket whose number is the first argument."""
     processes.protect()
     channel = agent.move_up(int(sys.argv[1]))
     settings, _ = wire.receive(channel)
-    agent.close_all_but(channel.fileno())
-    server = ForkServer(channel, settings)
+    processes.close_from(3, channel.fileno())
+    given = settings["preload"]
+    try:
+        serve(channel, settings, None if given is None else preload.Program(given))
+    except preload.Become as copy:
+        program = copy.program
+    program.run()
+
+
+def serve(
+    channel: socket.socket, settings: wire.Message, loaded: preload.Program | None
+) -> NoReturn:
+    """Serve until the service closes the channel."""
+    server = ForkServer(channel, settings, loaded)
+    gc.enable()  # a program may have disabled it while it was loaded
     # Without this, the garbage collector of each copy would write to all that is shared.
     gc.collect()
     gc.freeze()

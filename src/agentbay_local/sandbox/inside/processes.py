@@ -57,6 +57,17 @@ def protect() -> None:
     set_option(PR_SET_DUMPABLE, 0)
 
 
+def close_from(first: int, *kept: int) -> None:
+    """Close every descriptor of this process from a number on, but those that are kept."""
+    # Listed, not a range of numbers: a service with thousands of sessions passes high numbers.
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd >= first and fd not in kept:
+            try:
+                os.close(fd)
+            except OSError:  # the descriptor of the listing itself
+                continue
+
+
 def adopt_orphans() -> None:
     """Make this process the parent of its descendants' orphans, so that it can kill them."""
     set_option(PR_SET_CHILD_SUBREAPER, 1)

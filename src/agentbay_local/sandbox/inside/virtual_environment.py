@@ -12,6 +12,12 @@ TYPE_CHECKING = False  # importing typing would cost each session some milliseco
 if TYPE_CHECKING:
     from typing import Any
 
+OF_HOST = "agentbay.pth"
+"""The file that names the packages of the host."""
+
+MOST_READ = 16 * 1024
+"""Bytes of a file; ours have a few hundred."""
+
 PIP = '#!/bin/sh\nexec "{0}/bin/python3" -m pip "$@"\n'
 
 
@@ -37,7 +43,7 @@ def write_files(settings: dict[str, Any], top: str) -> None:
     if os.path.exists(configuration):
         return
     program, version = settings["program"], settings["version"]
-    packages = f"{top}/lib/python{version}/site-packages"
+    packages = packages_directory(settings, top)
     for directory in (f"{top}/bin", packages):
         os.makedirs(directory, exist_ok=True)
     for name in ("python", "python3", f"python{version}"):
@@ -46,12 +52,39 @@ def write_files(settings: dict[str, Any], top: str) -> None:
         link(settings["library"], f"{top}/lib/{os.path.basename(settings['library'])}")
     for name in ("pip", "pip3"):
         write(f"{top}/bin/{name}", PIP.format(top), 0o755)
-    write(f"{packages}/agentbay.pth", "".join(f"{path}\n" for path in settings["packages"]))
+    write(f"{packages}/{OF_HOST}", "".join(f"{path}\n" for path in settings["packages"]))
     home = os.path.dirname(program)
     write(
         configuration,
         f"home = {home}\ninclude-system-site-packages = false\nversion = {version}\n",
     )
+
+
+def read(settings: dict[str, Any], top: str) -> list[Any] | None:
+    """Return what decides which interpreter and packages the environment gives; None if unreadable.
+
+    The session can have put anything there.
+    """
+    packages = packages_directory(settings, top)
+    try:
+        texts = [read_file(path) for path in (f"{top}/pyvenv.cfg", f"{packages}/{OF_HOST}")]
+        return [os.readlink(f"{top}/bin/python3"), os.listdir(packages), *texts]
+    except OSError:
+        return None
+
+
+def packages_directory(settings: dict[str, Any], top: str) -> str:
+    """Return the directory of the packages that the session installs."""
+    return f"{top}/lib/python{settings['version']}/site-packages"
+
+
+def read_file(path: str) -> bytes:
+    """Return the beginning of a file, which may be a pipe without an end."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(fd, MOST_READ)
+    finally:
+        os.close(fd)
 
 
 def link(target: str, path: str) -> None:
