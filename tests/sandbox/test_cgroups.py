@@ -10,15 +10,18 @@ import sys
 import threading
 import time
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agentbay_local.sandbox.base import Isolation, Limits, SandboxSpec
+from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.cgroups import leftovers
 from agentbay_local.sandbox.cgroups.cgroup import Cgroup
 from agentbay_local.sandbox.cgroups.detection import NO_CGROUPS, Cgroups, detect
-from agentbay_local.sandbox.errors import InvalidRequest, SandboxGone
+from agentbay_local.sandbox.cgroups.v1 import CgroupV1
+from agentbay_local.sandbox.errors import InvalidRequest, SandboxError, SandboxGone
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.inside import confinement
 from agentbay_local.sandbox.probe import backend_for
@@ -27,7 +30,6 @@ from .process_table import descendants, gone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from agentbay_local.sandbox.base import Sandbox
 
@@ -248,6 +250,30 @@ async def test_group_ends_with_its_sandbox(
         assert all(path.is_dir() for path in paths)
 
     await until(lambda: not any(path.exists() for path in paths))
+
+
+@pytest.mark.usefixtures("isolating")
+async def test_a_session_that_cannot_enter_its_group_is_not_started(
+    cgroups: Cgroups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forked process enters it by itself; the error says what failed, and nothing is left."""
+    if cgroups.kind is not CgroupV1:
+        pytest.skip("the service moves processes into groups of this version")
+    made: list[Path] = []
+
+    def entrances(group: CgroupV1) -> list[Path]:
+        made.extend(group._paths())
+        return [Path("/dev/full")]
+
+    backend = BubblewrapBackend(cgroups=cgroups)
+    async with await backend.start(SandboxSpec(tmp_path / "one", private_uid("one"))):
+        monkeypatch.setattr(CgroupV1, "entrances", property(entrances))
+        with pytest.raises(SandboxError, match="control group"):
+            await backend.start(SandboxSpec(tmp_path / "two", private_uid("two")))
+    await backend.close()
+
+    assert made
+    assert not any(path.exists() for path in made)
 
 
 async def test_session_cannot_leave_its_group(

@@ -160,13 +160,14 @@ async def test_a_forked_kernel_is_as_one_that_is_started(
 ) -> None:
     """Fact by fact, but for its command line and its loaded modules."""
     async with started(backend, spec_of(tmp_path / "first")) as coder:
+        await coder.sandbox.run("true", timeout=60)
         expected = json.loads((await coder.python(FACTS)).stdout)
         modules = set((await coder.python(MODULES)).stdout.split())
     async with started(backend, spec_of(tmp_path / "second")) as coder:
         assert not await is_forked(coder)
         await loaded()
     async with started(backend, spec_of(tmp_path / "third")) as coder:
-        # The agent goes to the directory of a command, and back to the root.
+        # Now the agent is in the root directory, and not in the home of the session any more.
         await coder.sandbox.run("true", timeout=60)
         assert await is_forked(coder)
         found = json.loads((await coder.python(FACTS)).stdout)

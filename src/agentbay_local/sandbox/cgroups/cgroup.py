@@ -82,6 +82,15 @@ class Cgroup:
         """The controllers, of `CONTROLLERS`, that enforce the limits of this group."""
         return frozenset(self._directories)
 
+    @property
+    def entrances(self) -> list[Path]:
+        """The files to which a process with one thread writes "0" to move itself into the group.
+
+        None if that takes as long as `add`, for which the kernel waits until no process of the
+        machine starts or ends another.
+        """
+        return []
+
     def make(self, limits: Limits) -> None:
         """Make the group on the machine.
 

@@ -9,6 +9,7 @@ from agentbay_local.sandbox.cgroups.cgroup import Cgroup, Events, read_file, rea
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from agentbay_local.sandbox.values import Limits
 
@@ -29,6 +30,11 @@ class CgroupV1(Cgroup):
         "memory": "memory.oom_control",
         "pids": "pids.events",
     }
+
+    @property
+    def entrances(self) -> list[Path]:
+        # A thread that moves itself has no others to wait for; `cgroup.procs` moves all threads.
+        return [directory / "tasks" for directory in self._paths()]
 
     def _set_limits(self, limits: Limits) -> None:
         if limits.memory_bytes is not None:

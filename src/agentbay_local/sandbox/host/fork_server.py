@@ -120,7 +120,8 @@ class ForkServer:
 
         Args:
             spec: The session, whose directory exists and may be empty.
-            fds: Descriptors for its end of the channel and for its errors.
+            fds: Descriptors for its end of the channel, for its errors, and for entering its
+                control group, see `Cgroup.entrances`.
 
         Raises:
             SandboxError: The kernel refuses, or the server has ended.

@@ -111,7 +111,7 @@ class Launch:
     def __init__(self, cgroups: Cgroups | None, limits: Limits) -> None:
         self.undo = ExitStack()
         self._cgroups, self._limits = cgroups, limits
-        self._succeeded = False
+        self._succeeded = self._enters_cgroup = False
         self.cgroup = Cgroup({})
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.undo.callback(ours.close)
@@ -147,14 +147,27 @@ class Launch:
         self.cgroup = cgroups.make(self._limits)
         self.undo.callback(self._remove_cgroup)
 
+    def open_entrances(self) -> list[int]:
+        """Return descriptors by which the agent enters the control group, if it can do so itself.
+
+        They are those of `Cgroup.entrances`.
+        """
+        fds = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in self.cgroup.entrances]
+        for fd in fds:
+            self.undo.callback(os.close, fd)
+        self._enters_cgroup = bool(fds)
+        return fds
+
     async def join_cgroup(self, pid: int) -> None:
-        """Move the agent into the control group, before it gets its settings and can start any.
+        """Move the agent into the control group, unless it enters it itself.
 
         Raises:
             SandboxError: It has ended.
         """
+        if self._enters_cgroup:
+            return
         try:
-            # On a thread: version 1 waits for all processors of the machine, several milliseconds.
+            # On a thread: the kernel waits for all processors of the machine, some milliseconds.
             await run_off_loop(lambda: self.cgroup.add(pid))
         except OSError as error:
             reason = f"{error.strerror}: {self.read_stderr()}"

@@ -88,13 +88,14 @@ class ForkServer:
             preload.Become: Much later, in a program that the agent has forked.
         """
         try:
-            channel, errors = fds
+            channel, errors, *groups = fds
             os.dup2(errors, 2)
             # Before the user changes, who may not walk to it.
             os.chdir(f"{self.settings['sessions']}/{message['name']}")
             if message["uid"] is not None:
                 namespaces.become(message["uid"])
             namespaces.unshare()
+            enter_groups(groups)
             pid = os.fork()
             if not pid:
                 self.become_agent(channel, message)
@@ -130,6 +131,15 @@ class ForkServer:
             request = self.forks.pop(pid, None)
             if request is not None and status:
                 wire.send_error(self.channel, request, errno.EINTR, "fork")
+
+
+def enter_groups(entrances: Sequence[int]) -> None:
+    """Move this process into the control groups of a session; what it forks is there too."""
+    try:
+        for entrance in entrances:
+            os.write(entrance, b"0")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "control group") from None
 
 
 def main() -> None:
