@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import shlex
 import shutil
 from typing import TYPE_CHECKING
@@ -38,8 +39,8 @@ _log = logging.getLogger(__name__)
 # The limit is for one start, without the wait for a slot: when a thousand sessions are used at
 # once, the last one waits longer than any single start may take.
 _START_WITHIN = 30.0
-# Each start forks several processes; more at once make all of them slower.
-_CONCURRENT_STARTS = 8
+# A start is mostly processor time, so more at once make all of them slower.
+_CONCURRENT_STARTS = 2 * (os.cpu_count() or 1)
 _MIB = 1024 * 1024
 
 
