@@ -163,6 +163,8 @@ class NewProcess:
         compiled: A directory for the compiled modules, which an installed package has.
     """
 
+    EMBEDDED = "embedded service ready"
+
     def __init__(self, name: str, program: str, compiled: Path) -> None:
         self.name = name
         self._program = _IN_NEW_PROCESS.format(program=program)
@@ -174,7 +176,7 @@ class NewProcess:
         """Return the import of aiohttp, and the embedded service, which has to import it."""
         return [
             cls("aiohttp imported", _AIOHTTP, compiled),
-            cls("embedded service ready", _EMBEDDED, compiled),
+            cls(cls.EMBEDDED, _EMBEDDED, compiled),
         ]
 
     async def settle(self) -> None:

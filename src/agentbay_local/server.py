@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import ssl
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
-from aiohttp import web
 
 from agentbay_local.background_tasks import BackgroundTasks
 from agentbay_local.browser.browsers import Browsers
@@ -24,8 +20,6 @@ from agentbay_local.code import Kernels, read_only_mounts
 from agentbay_local.contexts.context_store import ContextStore
 from agentbay_local.contexts.sync import SyncService
 from agentbay_local.home import Home
-from agentbay_local.http import app
-from agentbay_local.http.connections import CONNECTIONS
 from agentbay_local.protocol.paging import Pages
 from agentbay_local.protocol.signing import Signer
 from agentbay_local.sandbox.base import SandboxSpec
@@ -40,7 +34,7 @@ from agentbay_local.sessions.sandboxes import Sandboxes, unavailable
 from agentbay_local.state import ServiceState
 from agentbay_local.store import Store
 from agentbay_local.tools.tool_state import ToolState, ToolStates
-from agentbay_local.urls import LINK_SUFFIX, is_link_host, overview_url
+from agentbay_local.urls import overview_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -48,6 +42,7 @@ if TYPE_CHECKING:
 
     from agentbay_local.browser.model import BrowserModel
     from agentbay_local.cassettes.player import Player
+    from agentbay_local.http.listener import Listener
     from agentbay_local.images import Image, Images
     from agentbay_local.sandbox.base import Backend, Isolation, Limits
     from agentbay_local.sandbox.outbound import AllowedHosts
@@ -60,14 +55,6 @@ _log = logging.getLogger(__name__)
 
 # Seconds for each step of a stop: a step that hangs must not keep the others from running.
 _GRACE = 10.0
-# Seconds that the rest of a request is read and dropped after its answer, which would get lost if
-# the connection were closed at once.
-_LINGER = 5.0
-_ACCEPT_AT_ONCE = 8
-# Bytes of a body that wait for their reader, per connection; twice as many stop the reading.
-_BUFFERED = 16 * 1024
-# Connections that the kernel keeps until they are accepted.
-_BACKLOG = 1024
 # Threads that copy files of contexts; more of them only compete for the disk.
 _COPY_THREADS = 2
 
@@ -188,11 +175,16 @@ class Server:
         spec = SandboxSpec(
             home.sessions / "probe", private_uid("probe"), read_only=read_only_mounts()
         )
-        self.capability = await probe(settings.isolation, backend, spec)
+        # Meanwhile on a thread, because both take long.
+        loading = asyncio.create_task(asyncio.to_thread(_load_listener))
+        try:
+            self.capability = await probe(settings.isolation, backend, spec)
+        finally:
+            listener = await loading
         state = self._assemble(home, store, executor, self._sandboxes(home, store, backend))
         await _recover(state, home)
         self._state = state
-        await self._listen(state)
+        await self._listen(state, listener)
         if state.ready is not None:
             state.ready.refill()
 
@@ -271,57 +263,13 @@ class Server:
         self._stack.push_async_callback(_bounded, ready.close, "ready sandboxes")
         return ready
 
-    async def _listen(self, state: ServiceState) -> None:
-        application = app.application(state, self._settings.api_key)
-        runner = web.AppRunner(
-            application,
-            # Some clients send the key in the query, where an access log would show it.
-            access_log=None,
-            logger=app.server_log,
-            # Bodies for ports and files pass through as they are, packed or not.
-            auto_decompress=False,
-            shutdown_timeout=1,
-            lingering_time=_LINGER,
-            read_bufsize=_BUFFERED,
-            # A command ends when its client hangs up; `outlive_client` protects all other requests.
-            handler_cancellation=True,
-        )
-        await runner.setup()
-        self._stack.push_async_callback(_bounded, runner.cleanup, "connections")
-        if runner.server is None:
-            raise RuntimeError("the runner is not set up")
-        factory = application[CONNECTIONS].protocol_factory(runner.server, self._tls(state))
-        listening = await self._bind(factory)
-        host, port = listening.sockets[0].getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        scheme = "http" if self._authority is None else "https"
-        state.endpoint = f"{scheme}://{shown}:{port}"
-        state.link_url = f"{scheme}://{{label}}{LINK_SUFFIX}:{port}"
-        await asyncio.wait_for(_check_health(host, port, self._authority), _GRACE)
+    async def _listen(self, state: ServiceState, kind: type[Listener]) -> None:
+        settings = self._settings
+        listener = kind(state, settings.api_key, self._authority)
+        self._stack.push_async_callback(_bounded, listener.close, "connections")
+        await listener.start(settings.host, settings.port)
         self.endpoint = state.endpoint
         self.overview_url = overview_url(state)
-
-    def _tls(self, state: ServiceState) -> ssl.SSLContext | None:
-        if self._authority is None:
-            return None
-        from agentbay_local.tls.authority import ServerCertificates
-
-        return ServerCertificates(self._authority, partial(is_link_host, state)).context
-
-    async def _bind(self, factory: Callable[[], asyncio.BufferedProtocol]) -> asyncio.Server:
-        """Listen on the port of the settings."""
-        listening = await asyncio.get_running_loop().create_server(
-            factory,
-            self._settings.host,
-            self._settings.port,
-            # The loop accepts as many in one turn; a flood must not keep it from its other work.
-            backlog=_ACCEPT_AT_ONCE,
-        )
-        self._stack.callback(listening.close)
-        for one in listening.sockets:
-            with socket.socket(fileno=os.dup(one.fileno())) as raw:
-                raw.listen(_BACKLOG)
-        return listening
 
 
 def _browsers(
@@ -356,19 +304,6 @@ async def _recover(state: ServiceState, home: Home) -> None:
     state.store.contexts.settle()
 
 
-async def _check_health(host: str, port: int, authority: CertificateAuthority | None) -> None:
-    """Send one request, as a client would."""
-    trusted = authority and ssl.create_default_context(cafile=authority.ca_file)
-    reader, writer = await asyncio.open_connection(host, port, ssl=trusted)
-    try:
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        line = await reader.readline()
-    finally:
-        writer.close()
-    if b" 200 " not in line:
-        raise OSError(f"the service on port {port} does not answer")
-
-
 async def _shut_down(executor: ThreadPoolExecutor) -> None:
     """Let copies under way finish, within bounds, and start no more of them."""
     executor.shutdown(wait=False, cancel_futures=True)
@@ -381,3 +316,9 @@ async def _bounded(close: Callable[[], Awaitable[None]], what: str) -> None:
         await asyncio.wait_for(close(), _GRACE)
     except (asyncio.TimeoutError, OSError):
         _log.warning("closing the %s did not finish cleanly", what, exc_info=True)
+
+
+def _load_listener() -> type[Listener]:
+    from agentbay_local.http.listener import Listener
+
+    return Listener

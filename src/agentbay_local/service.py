@@ -17,15 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentbay_async.errors import ConfigurationError
-from agentbay_local.cassettes.cassette import Cassette
-from agentbay_local.cassettes.player import Player
 from agentbay_local.clock import Clock, SystemClock
 from agentbay_local.images import Image, Images, ImageStore
 from agentbay_local.limits import checked
 from agentbay_local.loopback import is_loopback
 from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.outbound import AllowedHosts
-from agentbay_local.seeding import seed
 from agentbay_local.server import Server, Settings
 from agentbay_local.server_context import ServerContext
 from agentbay_local.snapshots import restore_snapshot, write_snapshot
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from agentbay_local.browser.model import BrowserModel
+    from agentbay_local.cassettes.player import Player
     from agentbay_local.sandbox.probe import Capability
     from agentbay_local.seeding import ContextSeeds, Seeded, SessionSeeds
     from agentbay_local.state import ServiceState
@@ -142,7 +140,7 @@ class LocalService(ServerContext[Server]):
             limits=checked(limits or Limits()),
             outbound=_outbound(allow_hosts, require_sni, _isolation(isolation)),
             images=Images(images, _image_store(), _isolation(isolation)),
-            player=None if cassette is None else Player(Cassette.read(cassette)),
+            player=None if cassette is None else _player(cassette),
             tls=_checked_tls(tls, host),
             browser_model=browser_model,
             ready=0 if cassette is not None else ready,
@@ -290,11 +288,11 @@ class LocalService(ServerContext[Server]):
 
                 service.seed(sessions=[{"env": "test"}], contexts={"notes": {"a.txt": "hello"}})
         """
-        return self._block(lambda state: seed(state, sessions, contexts))
+        return self._block(lambda state: _seed(state, sessions, contexts))
 
     async def aseed(self, sessions: SessionSeeds = 0, contexts: ContextSeeds = ()) -> Seeded:
         """As `seed`, for coroutines."""
-        return await self._await(lambda state: seed(state, sessions, contexts))
+        return await self._await(lambda state: _seed(state, sessions, contexts))
 
     def snapshot(self, path: Path | str) -> None:
         """Write all contexts with their files, and all sessions, into one file.
@@ -390,3 +388,19 @@ def _outbound(entries: Iterable[str], require_sni: bool, level: Isolation) -> Al
             f"the list"
         )
     return allowed
+
+
+# What follows is imported when it is needed: most services replay and seed nothing.
+
+
+def _player(cassette: Path | str) -> Player:
+    from agentbay_local.cassettes.cassette import Cassette
+    from agentbay_local.cassettes.player import Player
+
+    return Player(Cassette.read(cassette))
+
+
+async def _seed(state: ServiceState, sessions: SessionSeeds, contexts: ContextSeeds) -> Seeded:
+    from agentbay_local.seeding import seed
+
+    return await seed(state, sessions, contexts)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.local.conftest import DEADLINE, Api
 from tests.local.fuzzing import fuzz
 
-from agentbay_local import LocalService, server
-from agentbay_local.http import bodies, connections, middleware
+from agentbay_local import LocalService
+from agentbay_local.http import bodies, connections, listener, middleware
 from agentbay_local.http.connections import CONNECTIONS, Connections, credential_shown
 from agentbay_local.protocol.errors import ApiError
 
@@ -72,7 +72,7 @@ async def raw(service: LocalService) -> AsyncIterator[Raw]:
 @pytest.fixture
 async def own_api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     """Return a service of this test alone, so that connections of others do not count."""
-    monkeypatch.setattr(server, "_LINGER", 0.1)
+    monkeypatch.setattr(listener, "_LINGER", 0.1)
     async with LocalService(api_key="the-key") as running, aiohttp.ClientSession() as http:
         yield Api(http, running)
 

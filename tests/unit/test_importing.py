@@ -66,3 +66,15 @@ def test_client_opens_nothing_until_it_is_used(
     print([name for name in rare if name in sys.modules])
     """
     assert run_child(code, "-W", "error").splitlines() == ["1 []", "[]"]
+
+
+def test_a_local_service_loads_aiohttp_while_it_starts(run_child: Callable[..., str]) -> None:
+    """Beside the try of a sandbox: before, its import would delay that."""
+    code = """
+    import sys
+    from agentbay_local import LocalService
+    LocalService()
+    late = ("aiohttp", "agentbay_local.actions", "agentbay_local.cassettes")
+    print([name for name in late if name in sys.modules])
+    """
+    assert run_child(code).splitlines() == ["[]"]
