@@ -266,10 +266,11 @@ async def attack_by_code(session: Sandbox, known: dict[str, Any]) -> dict[str, s
     for name, text in files.items():
         await session.run(f"cat > {name}", stdin=text.encode(), timeout=10)
     async with kernels_of(session) as kernels:
-        line = await kernels.run("s", "python", "print(open('/proc/self/cmdline').read())")
+        # The agent needs this module; IPython does not.
+        forked = await kernels.run("s", "python", "import sys; print('fcntl' in sys.modules)")
         done = await kernels.run("s", "python", BY_CODE)
-    if "inside.fork_server" not in line.stdout or not done.stdout:
-        raise SystemExit(f"{line}\n{done}")
+    if forked.stdout != "True\n" or not done.stdout:
+        raise SystemExit(f"{forked}\n{done}")
     outcomes: dict[str, str] = json.loads(done.stdout)
     return outcomes
 

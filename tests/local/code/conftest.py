@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
-from agentbay_local.code import Kernels, read_only_mounts, session_python
+from agentbay_local.code import Kernels, python_kernel, read_only_mounts, session_python
 from agentbay_local.sandbox.base import Backend, Isolation, Sandbox
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.host.uids import private_uid
@@ -24,17 +26,53 @@ if TYPE_CHECKING:
 
 
 async def _make_runner(backend: Backend, root: Path) -> AsyncIterator[CodeRunner]:
-    uid, mounts = private_uid(str(root)), read_only_mounts()
-    spec = SandboxSpec(root, uid, read_only=mounts, python=session_python())
+    async with started(backend, spec_of(root)) as coder:
+        yield coder
+    await backend.close()
+
+
+def spec_of(root: Path, **changes: Any) -> SandboxSpec:
+    """Describe a session as the service does."""
+    spec = SandboxSpec(
+        root,
+        private_uid(str(root)),
+        read_only=read_only_mounts(),
+        python=session_python(),
+        preload=python_kernel(),
+    )
+    return attrs.evolve(spec, **changes)
+
+
+@asynccontextmanager
+async def started(backend: Backend, spec: SandboxSpec) -> AsyncIterator[CodeRunner]:
+    """Start a session, and give its kernels."""
     async with await backend.start(spec) as sandbox:
 
-        async def get(session: str) -> Sandbox:
+        async def get(_: str) -> Sandbox:
             return sandbox
 
         kernels = Kernels(get)
         yield CodeRunner(kernels, sandbox)
         await kernels.close_all()
-    await backend.close()
+
+
+async def loaded() -> None:
+    """Wait until no server loads a program."""
+    await asyncio.gather(*(t for t in asyncio.all_tasks() if t.get_name() == "load a program"))
+
+
+async def load_kernel(backend: Backend, directory: Path) -> None:
+    """Let the backend load the kernel of Python, so that later sessions fork it."""
+    for name in ("first", "second"):
+        async with started(backend, spec_of(directory / name)) as coder:
+            assert not await is_forked(coder)
+            await loaded()
+
+
+async def is_forked(coder: CodeRunner) -> bool:
+    """Return whether the kernel of a session, where no code has run, is forked."""
+    # The agent needs it; IPython does not.
+    return await coder.value("import sys; 'fcntl' in sys.modules") == "True"
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +83,15 @@ def isolating() -> None:
         pytest.skip(capability.reason)
 
 
-@pytest.fixture
-async def coder(isolating: None, tmp_path: Path) -> AsyncIterator[CodeRunner]:
-    """Give kernels in an isolated sandbox."""
-    async for one in _make_runner(BubblewrapBackend(), tmp_path / "root"):
+@pytest.fixture(params=["started", pytest.param("forked", marks=pytest.mark.slow)])
+async def coder(
+    isolating: None, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[CodeRunner]:
+    """Give kernels in an isolated sandbox; those of Python are forked in the slow tests."""
+    backend = BubblewrapBackend()
+    if request.param == "forked":
+        await load_kernel(backend, tmp_path)
+    async for one in _make_runner(backend, tmp_path / "root"):
         yield one
 
 

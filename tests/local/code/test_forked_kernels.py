@@ -11,29 +11,27 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 
 from agentbay_local import code
-from agentbay_local.code import Kernels, python_kernel, read_only_mounts, session_python
+from agentbay_local.code import kernel, python_kernel, session_python
 from agentbay_local.protocol.arguments import ToolError
-from agentbay_local.sandbox.base import SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import SandboxError
 from agentbay_local.sandbox.host.fork_server import ForkServer
-from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.outbound import AllowedHosts
 from agentbay_local.sandbox.values import Preload
 
-from .code_runner import CodeRunner
+from .conftest import is_forked, load_kernel, loaded, spec_of, started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
+
+    from .code_runner import CodeRunner
 
     Starting = Callable[..., AbstractAsyncContextManager[CodeRunner]]
 
@@ -43,8 +41,6 @@ pytestmark = [
         importlib.util.find_spec("IPython") is None, reason="IPython is not installed"
     ),
 ]
-
-COMMAND_LINE = "open('/proc/self/cmdline').read()"
 
 FACTS = """
 import atexit, gc, inspect, json, os, resource, signal, sys, sysconfig, threading
@@ -57,7 +53,7 @@ print(json.dumps({
     **{name: status[name].strip() for name in names},
     "flags": str(sys.flags),
     "paths": [sys.path, sys.prefix, sys.exec_prefix, sys.base_prefix, sys.executable],
-    "arguments": [sys.argv, sys.orig_argv],
+    "arguments": [sys.argv, sys.orig_argv, open("/proc/self/cmdline").read()],
     "configuration": sysconfig.get_paths(),
     "variables": dict(os.environ),
     "directory": os.getcwd(),
@@ -89,36 +85,6 @@ print(json.dumps({
 MODULES = "import sys; print(*sys.modules)"
 
 
-def spec_of(root: Path, **changes: Any) -> SandboxSpec:
-    """Describe a session as the service does."""
-    spec = SandboxSpec(
-        root,
-        private_uid(str(root)),
-        read_only=read_only_mounts(),
-        python=session_python(),
-        preload=python_kernel(),
-    )
-    return attrs.evolve(spec, **changes)
-
-
-@asynccontextmanager
-async def started(backend: BubblewrapBackend, spec: SandboxSpec) -> AsyncIterator[CodeRunner]:
-    """Start a session."""
-    async with await backend.start(spec) as sandbox:
-
-        async def get(_: str) -> Any:
-            return sandbox
-
-        kernels = Kernels(get)
-        yield CodeRunner(kernels, sandbox)
-        await kernels.close_all()
-
-
-async def loaded() -> None:
-    """Wait until no server loads a program."""
-    await asyncio.gather(*(t for t in asyncio.all_tasks() if t.get_name() == "load a program"))
-
-
 @pytest.fixture
 async def backend() -> AsyncIterator[BubblewrapBackend]:
     """Give a backend that forks sandboxes."""
@@ -130,22 +96,12 @@ async def backend() -> AsyncIterator[BubblewrapBackend]:
 @pytest.fixture
 async def start(backend: BubblewrapBackend, tmp_path: Path) -> Starting:
     """Return a function that starts sessions whose kernels are forked."""
-    for name in ("first", "second"):
-        async with started(backend, spec_of(tmp_path / name)) as coder:
-            assert not await is_forked(coder)
-            await loaded()
+    await load_kernel(backend, tmp_path)
 
     def starting(name: str, **changes: Any) -> AbstractAsyncContextManager[CodeRunner]:
         return started(backend, spec_of(tmp_path / name, **changes))
 
     return starting
-
-
-async def is_forked(coder: CodeRunner) -> bool:
-    """Return whether the kernel of a session is forked, and works."""
-    line = await coder.value(COMMAND_LINE)
-    assert "python3" in line
-    return "inside.fork_server" in line
 
 
 async def test_kernels_of_later_sessions_are_forked(start: Starting) -> None:
@@ -158,7 +114,7 @@ async def test_kernels_of_later_sessions_are_forked(start: Starting) -> None:
 async def test_a_forked_kernel_is_as_one_that_is_started(
     backend: BubblewrapBackend, tmp_path: Path
 ) -> None:
-    """Fact by fact, but for its command line and its loaded modules."""
+    """Fact by fact, but for the modules that the agent needs too."""
     async with started(backend, spec_of(tmp_path / "first")) as coder:
         await coder.sandbox.run("true", timeout=60)
         expected = json.loads((await coder.python(FACTS)).stdout)
@@ -177,6 +133,50 @@ async def test_a_forked_kernel_is_as_one_that_is_started(
     assert {name.partition(".")[0] for name in more} <= {"_ctypes", "ctypes", "fcntl"}
 
 
+async def test_a_kernel_does_not_inherit_the_signals_that_the_service_blocks(
+    backend: BubblewrapBackend, tmp_path: Path
+) -> None:
+    """Its first thread has them, and so has what it starts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        await load_kernel(backend, tmp_path)
+        async with started(backend, spec_of(tmp_path / "third")) as coder:
+            assert await is_forked(coder)
+            blocked = await coder.value("import signal; signal.pthread_sigmask(0, ())")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    assert blocked == "set()"
+
+
+AGENT = """
+import os
+from agentbay_local.sandbox.inside import files, preload
+
+def take_over(*_):
+    sum(range(1_000_000))
+    os.write(order, b"copy ")
+
+program = object.__new__(preload.Program)
+preload.take_over = take_over
+reader, order = os.pipe()
+settings = {"home": "/", "prefix": "", "users": {}, "groups": {}}
+try:
+    program.fork({}, [], files.View(settings))
+except preload.Become:
+    os._exit(0)
+os.write(order, b"agent")
+print(os.read(reader, 100))
+"""
+
+
+def test_the_agent_goes_on_when_its_copy_has_left() -> None:
+    """Before, the copy could not be killed by its session, and would have the channel."""
+    done = subprocess.run([sys.executable, "-c", AGENT], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "b'copy agent'\n"
+
+
 async def test_forked_kernels_share_no_random_numbers(start: Starting) -> None:
     """Each copy is seeded anew, and those of one service do not know each other's numbers."""
     numbers = []
@@ -188,32 +188,47 @@ async def test_forked_kernels_share_no_random_numbers(start: Starting) -> None:
     assert numbers[0] != numbers[1]
 
 
+async def change_environment(coder: CodeRunner, change: str) -> None:
+    """Run a command in the virtual environment of a session."""
+    packages = f"lib/python{session_python().version}/site-packages"
+    command = change.replace("{packages}", packages)
+    done = await coder.sandbox.run(command, cwd="/opt/agentbay/python", timeout=60)
+    assert done.exit_code == 0, done
+
+
 @pytest.mark.parametrize(
     "change",
     [
         "echo 'six = None' > {packages}/six.py",
         "echo /tmp >> {packages}/agentbay.pth",
         "echo include-system-site-packages = true >> pyvenv.cfg",
-        "rm {packages}/agentbay.pth; mkfifo {packages}/agentbay.pth",
         "rm bin/python3; cp bin/python bin/python3",
     ],
-    ids=["package", "paths", "configuration", "pipe", "interpreter"],
+    ids=["package", "paths", "configuration", "interpreter"],
 )
 async def test_a_kernel_is_started_where_the_session_has_changed_its_environment(
     start: Starting, change: str
 ) -> None:
     """It loads what the session has put there, which the other process has not seen."""
     async with start("third") as coder:
-        packages = f"lib/python{session_python().version}/site-packages"
-        command = change.replace("{packages}", packages)
-        done = await coder.sandbox.run(command, cwd="/opt/agentbay/python", timeout=60)
-        assert done.exit_code == 0, done
-        try:
-            outcome = await coder.python(COMMAND_LINE, timeout=60)
-        except ToolError:  # a broken environment starts no kernel
-            return
+        await change_environment(coder, change)
 
-        assert "fork_server" not in outcome.results[0].mime["text/plain"]
+        assert not await is_forked(coder)
+
+
+async def test_an_environment_that_cannot_be_read_does_not_keep_the_agent(
+    start: Starting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python waits for a writer of the pipe; the agent goes on."""
+    monkeypatch.setattr(kernel, "START_TIMEOUT", 1.0)
+    async with start("third") as coder:
+        await change_environment(
+            coder, "rm {packages}/agentbay.pth; mkfifo {packages}/agentbay.pth"
+        )
+
+        with pytest.raises(ToolError, match="does not start"):
+            await coder.python("1")
+        assert (await coder.sandbox.run("echo on", timeout=60)).stdout == b"on\n"
 
 
 @pytest.mark.parametrize("how", [{"cwd": "/tmp"}, {"env": {"MINE": "1"}}])
@@ -226,11 +241,11 @@ async def test_the_same_program_is_started_if_more_is_asked_for(
         with ours, theirs:
             command = python_kernel().command
             process = await coder.sandbox.spawn(command, fds=[theirs.fileno()], **how)
-            line = await coder.sandbox.run(f"cat /proc/{process.pid}/cmdline", timeout=60)
+            facts = f"cd /proc/{process.pid}; readlink cwd; tr '\\0' '\\n' < environ"
+            found = (await coder.sandbox.run(facts, timeout=60)).stdout.decode().split()
             await process.close()
 
-    assert line.stdout.split(b"\0")[:2] == [b"python3", b"-u"]
-    assert b"fork_server" not in line.stdout
+    assert how == {"cwd": found[0]} or "MINE=1" in found
 
 
 def test_what_a_first_execution_loads_is_loaded_before() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from agentbay_local.sandbox.errors import SandboxError
+from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
 from agentbay_local.sandbox.host.fork_server import ForkServer
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class ForkServers:
         """Start a server that loads a program; if that fails, programs are not loaded any more."""
         try:
             self._servers[key] = await self._start(key)
-        except (SandboxError, OSError) as error:
+        except (SandboxError, IsolationUnavailable, OSError, asyncio.TimeoutError) as error:
             self._loads = False
             _log.info("programs are not loaded for later sessions: %s", error)
 

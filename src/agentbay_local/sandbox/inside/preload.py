@@ -8,6 +8,7 @@ modules of a new process. If a session has changed its environment, its program 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import sys
@@ -89,6 +90,7 @@ class Program:
         reset_signals()
         os.chdir(self.home)
         sys.orig_argv = self.command
+        show_command(self.command)
         self.forget_agent()
         gc.disable()  # as the command of the program does
         processes.close_from(commands.SCRIPT_FD + 1)
@@ -151,7 +153,22 @@ def main() -> None:
         os.set_inheritable(int(fd), True)
     use_pipes()
     command = ["python3", *settings["options"], "-c", settings["boot"], channel, bundle]
-    commands.replace(command, commands.environment({}, view))
+    room = len(command_line(settings["command"])) - len(command_line(command)) - 1
+    commands.replace([*command, " " * room], commands.environment({}, view))
+
+
+def command_line(command: Sequence[str]) -> bytes:
+    """Return the arguments as /proc shows them."""
+    return b"".join(os.fsencode(word) + b"\0" for word in command)
+
+
+def show_command(command: Sequence[str]) -> None:
+    """Show the command of the program in /proc, where `main` has made room for it."""
+    with open("/proc/self/stat", "rb") as file:
+        # The fields after the name; the first of them is the third of all, see proc(5).
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[48 - 3]), int(fields[49 - 3])
+    ctypes.memmove(start, command_line(command).ljust(end - start, b"\0"), end - start)
 
 
 def use_pipes() -> None:
