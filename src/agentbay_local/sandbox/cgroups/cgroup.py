@@ -86,7 +86,7 @@ class Cgroup:
     def entrances(self) -> list[Path]:
         """The files to which a process with one thread writes "0" to move itself into the group.
 
-        None if that takes as long as `add`, for which the kernel waits until no process of the
+        Empty if that takes as long as `add`, for which the kernel waits until no process of the
         machine starts or ends another.
         """
         return []
