@@ -28,6 +28,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.local.code.code_runner import IS_FORKED
+
 # All is loaded now, because the user to become may not reach it.
 import agentbay_local.sandbox.outbound.proxy  # noqa: F401
 from agentbay_local.browser.chromium import Chromium
@@ -266,10 +268,9 @@ async def attack_by_code(session: Sandbox, known: dict[str, Any]) -> dict[str, s
     for name, text in files.items():
         await session.run(f"cat > {name}", stdin=text.encode(), timeout=10)
     async with kernels_of(session) as kernels:
-        # The agent needs this module; IPython does not.
-        forked = await kernels.run("s", "python", "import sys; print('fcntl' in sys.modules)")
+        forked = await kernels.run("s", "python", IS_FORKED)
         done = await kernels.run("s", "python", BY_CODE)
-    if forked.stdout != "True\n" or not done.stdout:
+    if forked.results[0].mime["text/plain"] != "True" or not done.stdout:
         raise SystemExit(f"{forked}\n{done}")
     outcomes: dict[str, str] = json.loads(done.stdout)
     return outcomes

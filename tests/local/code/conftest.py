@@ -18,7 +18,7 @@ from agentbay_local.sandbox.plain import PlainBackend
 from agentbay_local.sandbox.probe import probe
 from agentbay_local.sandbox.values import SandboxSpec
 
-from .code_runner import CodeRunner
+from .code_runner import IS_FORKED, CodeRunner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,9 +70,8 @@ async def load_kernel(backend: Backend, directory: Path) -> None:
 
 
 async def is_forked(coder: CodeRunner) -> bool:
-    """Return whether the kernel of a session, where no code has run, is forked."""
-    # The agent needs it; IPython does not.
-    return await coder.value("import sys; 'fcntl' in sys.modules") == "True"
+    """Return whether the kernel of a session is forked."""
+    return await coder.value(IS_FORKED) == "True"
 
 
 @pytest.fixture(scope="session")
