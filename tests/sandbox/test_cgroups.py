@@ -253,21 +253,21 @@ async def test_group_ends_with_its_sandbox(
 
 
 @pytest.mark.usefixtures("isolating")
-async def test_a_session_that_cannot_enter_its_group_is_not_started(
+async def test_a_session_that_cannot_join_its_group_is_not_started(
     cgroups: Cgroups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A forked process enters it by itself; the error says what failed, and nothing is left."""
+    """A forked process joins by itself; the error says what failed, and nothing is left."""
     if cgroups.kind is not CgroupV1:
         pytest.skip("the service moves processes into groups of this version")
     made: list[Path] = []
 
-    def entrances(group: CgroupV1) -> list[Path]:
+    def join_files(group: CgroupV1) -> list[Path]:
         made.extend(group._paths())
         return [Path("/dev/full")]
 
     backend = BubblewrapBackend(cgroups=cgroups)
     async with await backend.start(SandboxSpec(tmp_path / "one", private_uid("one"))):
-        monkeypatch.setattr(CgroupV1, "entrances", property(entrances))
+        monkeypatch.setattr(CgroupV1, "join_files", property(join_files))
         with pytest.raises(SandboxError, match="control group"):
             await backend.start(SandboxSpec(tmp_path / "two", private_uid("two")))
     await backend.close()

@@ -123,7 +123,7 @@ class BubblewrapBackend(Backend):
             server = await self._servers.get(view, sessions, preload)
             server.sessions += 1
             ending.callback(server.end_session)
-            process = await server.fork(spec, [*launch.ends, *launch.open_entrances()])
+            process = await server.fork(spec, [*launch.ends, *launch.open_join_files()])
             program = self._filter(launch)
             own = {} if program is None else {"filter": base64.b64encode(program).decode()}
             sandbox = await self._finish_start(launch, spec, process, process.pid, own, ending)

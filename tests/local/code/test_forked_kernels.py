@@ -256,7 +256,7 @@ from IPython import get_ipython
 program.preload()
 reader, writer = os.pipe()
 if not os.fork():
-    program.rehearse(writer)
+    program.write_modules_of_first_code(writer)
 os.close(writer)
 print(set(open(reader).read().split()) - set(sys.modules), get_ipython())
 """

@@ -349,7 +349,7 @@ def preload() -> None:
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
-        rehearse(writer)
+        write_modules_of_first_code(writer)
     os.close(writer)
     with open(reader, encoding="utf-8") as names:
         for name in names.read().split():
@@ -358,7 +358,7 @@ def preload() -> None:
     os.waitpid(pid, 0)
 
 
-def rehearse(writer: int) -> None:
+def write_modules_of_first_code(writer: int) -> None:
     """Run code, and write the names of all modules that are loaded then."""
     try:
         control, _other = socket.socketpair()

@@ -83,7 +83,7 @@ class Cgroup:
         return frozenset(self._directories)
 
     @property
-    def entrances(self) -> list[Path]:
+    def join_files(self) -> list[Path]:
         """The files to which a process with one thread writes "0" to move itself into the group.
 
         Empty if that takes as long as `add`, for which the kernel waits until no process of the

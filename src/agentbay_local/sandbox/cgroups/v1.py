@@ -32,7 +32,7 @@ class CgroupV1(Cgroup):
     }
 
     @property
-    def entrances(self) -> list[Path]:
+    def join_files(self) -> list[Path]:
         # A thread that moves itself has no others to wait for; `cgroup.procs` moves all threads.
         return [directory / "tasks" for directory in self._paths()]
 

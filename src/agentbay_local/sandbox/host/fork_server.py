@@ -120,8 +120,8 @@ class ForkServer:
 
         Args:
             spec: The session, whose directory exists and may be empty.
-            fds: Descriptors for its end of the channel, for its errors, and for entering its
-                control group, see `Cgroup.entrances`.
+            fds: Descriptors for its end of the channel, for its errors, and of the files of
+                `Cgroup.join_files`.
 
         Raises:
             SandboxError: The kernel refuses, or the server has ended.

@@ -111,7 +111,7 @@ class Launch:
     def __init__(self, cgroups: Cgroups | None, limits: Limits) -> None:
         self.undo = ExitStack()
         self._cgroups, self._limits = cgroups, limits
-        self._succeeded = self._enters_cgroup = False
+        self._succeeded = self._joins_by_itself = False
         self.cgroup = Cgroup({})
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.undo.callback(ours.close)
@@ -147,24 +147,24 @@ class Launch:
         self.cgroup = cgroups.make(self._limits)
         self.undo.callback(self._remove_cgroup)
 
-    def open_entrances(self) -> list[int]:
-        """Return descriptors by which the agent enters the control group, if it can do so itself.
+    def open_join_files(self) -> list[int]:
+        """Return descriptors of the files by which the agent joins its control group by itself.
 
-        They are those of `Cgroup.entrances`.
+        See `Cgroup.join_files`. If there are none, `join_cgroup` moves the agent.
         """
-        fds = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in self.cgroup.entrances]
+        fds = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in self.cgroup.join_files]
         for fd in fds:
             self.undo.callback(os.close, fd)
-        self._enters_cgroup = bool(fds)
+        self._joins_by_itself = bool(fds)
         return fds
 
     async def join_cgroup(self, pid: int) -> None:
-        """Move the agent into the control group, unless it enters it itself.
+        """Move the agent into the control group, unless it joins by itself.
 
         Raises:
             SandboxError: It has ended.
         """
-        if self._enters_cgroup:
+        if self._joins_by_itself:
             return
         try:
             # On a thread: the kernel waits for all processors of the machine, some milliseconds.

@@ -150,7 +150,7 @@ class Agent:
 
     def spawn(self, message: wire.Message, fds: Sequence[int]) -> int:
         """Start a program; fork it if it is the one that is loaded."""
-        if self.loaded is not None and self.loaded.is_meant(message, fds, self.view):
+        if self.loaded is not None and self.loaded.is_started_by(message, fds, self.view):
             return self.loaded.fork(message, fds, self.view)
         return commands.start(message, fds, self.view)
 

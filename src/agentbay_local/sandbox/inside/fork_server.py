@@ -95,7 +95,7 @@ class ForkServer:
             if message["uid"] is not None:
                 namespaces.become(message["uid"])
             namespaces.unshare()
-            enter_groups(groups)
+            join_groups(groups)
             pid = os.fork()
             if not pid:
                 self.become_agent(channel, message)
@@ -133,11 +133,11 @@ class ForkServer:
                 wire.send_error(self.channel, request, errno.EINTR, "fork")
 
 
-def enter_groups(entrances: Sequence[int]) -> None:
+def join_groups(files: Sequence[int]) -> None:
     """Move this process into the control groups of a session; what it forks is there too."""
     try:
-        for entrance in entrances:
-            os.write(entrance, b"0")
+        for file in files:
+            os.write(file, b"0")
     except OSError as error:
         raise OSError(error.errno, error.strerror, "control group") from None
 

@@ -53,7 +53,7 @@ class Program:
         self.environment = virtual_environment.read(self.python, self.top)
         self.main = load(settings)
 
-    def is_meant(self, message: wire.Message, fds: Sequence[int], view: files.View) -> bool:
+    def is_started_by(self, message: wire.Message, fds: Sequence[int], view: files.View) -> bool:
         """Return whether a request starts this program, and would load what is loaded."""
         return (
             message.get("argv") == self.command
