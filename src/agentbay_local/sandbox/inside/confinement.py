@@ -7,7 +7,7 @@ stopped the agent. On a new enough kernel nothing inside can signal the keeper.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import ctypes
 import os
 import select
@@ -61,11 +61,14 @@ def enter(settings: dict[str, Any], channel: socket.socket) -> None:
 
 def install_filter(settings: dict[str, Any], *_: object) -> None:
     """Filter the system calls of this process and its children."""
-    program = base64.b64decode(settings["filter"])
-    buffer = ctypes.create_string_buffer(program, len(program))
-    packed = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
-    install = ctypes.create_string_buffer(packed, len(packed))
-    processes.set_option(PR_SET_SECCOMP, FILTER, ctypes.addressof(install))
+    program = bytearray(binascii.a2b_base64(settings["filter"]))
+    install = bytearray(struct.pack("HxxxxxxP", len(program) // 8, address(program)))
+    processes.set_option(PR_SET_SECCOMP, FILTER, address(install))
+
+
+def address(data: bytearray) -> int:
+    """Return where some bytes are in memory, as long as they exist and keep their size."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(data))
 
 
 def keep(inner: int, channel: socket.socket) -> None:

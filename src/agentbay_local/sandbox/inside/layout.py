@@ -34,19 +34,19 @@ def lay_out(root: int, layout: dict[str, Any]) -> None:
 
 def make_directory(root: int, name: str, mode: int) -> None:
     """Make one directory, unless there is one; anything else there is removed."""
+    # First for a new session, as most are.
     try:
-        kind = os.stat(name, dir_fd=root, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        kind = 0
-    if kind and not stat.S_ISDIR(kind):
-        os.unlink(name, dir_fd=root)
-    if not stat.S_ISDIR(kind):
         os.mkdir(name, 0o700, dir_fd=root)
-        made = os.open(name, ENTER & ~os.O_PATH, dir_fd=root)
-        try:
-            os.fchmod(made, mode)
-        finally:
-            os.close(made)
+    except FileExistsError:
+        if stat.S_ISDIR(os.stat(name, dir_fd=root, follow_symlinks=False).st_mode):
+            return
+        os.unlink(name, dir_fd=root)
+        os.mkdir(name, 0o700, dir_fd=root)
+    made = os.open(name, ENTER & ~os.O_PATH, dir_fd=root)
+    try:
+        os.fchmod(made, mode)
+    finally:
+        os.close(made)
 
 
 def make_paths(root: int, paths: Iterable[str]) -> None:
@@ -66,11 +66,17 @@ def make_paths(root: int, paths: Iterable[str]) -> None:
 def make_link(root: int, name: str, target: str) -> None:
     """Make a link, unless it is there; anything else there is renamed."""
     try:
+        os.symlink(target, name, dir_fd=root)
+    except FileExistsError:
+        replace_link(root, name, target)
+
+
+def replace_link(root: int, name: str, target: str) -> None:
+    """Make a link in the place of another one, or of something else."""
+    try:
         if os.readlink(name, dir_fd=root) == target:
             return
         os.unlink(name, dir_fd=root)
-    except FileNotFoundError:
-        pass
     except OSError:  # it is not a link
         set_aside(root, name)
     os.symlink(target, name, dir_fd=root)

@@ -44,6 +44,11 @@ LAST_CAPABILITY = 63
 CAPABILITY_VERSION_3 = 0x20080522
 
 
+for _name in ("capset", "mount", "pivot_root", "prctl", "sethostname", "umount2", "unshare"):
+    # Found before any fork: each fork would keep what the search makes.
+    getattr(libc, _name)
+
+
 def become(uid: int) -> None:
     """Become the user of a session for good, and give up every capability with it."""
     os.setgroups([])

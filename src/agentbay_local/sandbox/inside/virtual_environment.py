@@ -97,6 +97,10 @@ def link(target: str, path: str) -> None:
 
 def write(path: str, text: str, mode: int = 0o644) -> None:
     """Write a file."""
-    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
-    os.chmod(path, mode)
+    # Less of Python than a file object needs, and so less memory that the agent changes.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        os.write(fd, os.fsencode(text))
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
