@@ -151,7 +151,9 @@ async def test_the_page_shows_files_processes_and_calls(api: Api) -> None:
     """As they are now; a directory can be chosen."""
     session = await api.session()
     await api.sh(session, "mkdir -p d && echo hello > 'd/a <b>.txt' && touch -d '@-9' old")
-    await api.sh(session, "sleep 300 > /dev/null 2>&1 &")
+    # A process that becomes another program has no arguments for a moment.
+    begun = "until grep -q 300 /proc/$!/cmdline; do :; done"
+    await api.sh(session, f"sleep 300 > /dev/null 2>&1 & {begun}")
     url = await page_of(api, session)
     found = (await facts(api, url))["sandbox"]
     assert [one["command"] for one in found["processes"]] == ["sleep 300"]
