@@ -64,6 +64,8 @@ async def serve(level, root, way):
     os.write(1, b"%d\\n" % os.getpid())
     while way != "start" and not bubblewrap_has_cloned():
         await asyncio.sleep(0)
+        if starting.done():
+            starting.result()  # it has failed, and this process ends with the reason
     if way == "cancel":
         starting.cancel()
     if way == "close":
