@@ -20,7 +20,7 @@ from agentbay_local.code import read_only_mounts
 from agentbay_local.sandbox.base import SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
 from agentbay_local.sandbox.errors import SandboxError, SandboxOSError
-from agentbay_local.sandbox.host import fork_servers
+from agentbay_local.sandbox.host import fork_servers, rootfs
 from agentbay_local.sandbox.host.fork_server import ForkServer
 from agentbay_local.sandbox.host.orphans import Orphans, Record
 from agentbay_local.sandbox.host.uids import private_uid
@@ -224,6 +224,28 @@ async def test_links_at_the_places_of_mounts_are_replaced(
     assert done.exit_code == 0
     assert list((tmp_path / "outside").iterdir()) == []
     assert not (root / "usr").is_symlink()
+
+
+async def test_what_is_in_the_place_of_a_link_is_renamed(
+    forking: BubblewrapBackend, tmp_path: Path
+) -> None:
+    """A directory of the session keeps its files; a link that leads elsewhere is replaced."""
+    root, links = tmp_path / "one", dict(rootfs.system_links())
+    async with await forking.start(spec_of(root)):
+        pass
+    for number, name in enumerate(links):
+        (root / name).unlink()
+        if number % 2:
+            (root / name).symlink_to(tmp_path)
+        else:
+            (root / name).mkdir()
+            (root / name / "mine").touch()
+    async with await forking.start(spec_of(root)) as sandbox:
+        done = await sandbox.run("echo on", timeout=60)
+
+    assert done.stdout == b"on\n"
+    assert {name: os.readlink(root / name) for name in links} == links
+    assert len(list(root.glob("*.*/mine"))) == (len(links) + 1) // 2
 
 
 async def test_a_session_cannot_undo_what_it_sees(

@@ -291,6 +291,7 @@ async def test_a_forked_kernel_is_interrupted_killed_and_replaced(start: Startin
     """By its session's number, its time limit and its own end, as any other."""
     async with start("third") as coder:
         assert await is_forked(coder)
+        # The interrupt ends the sleep, which is the session's and not the test's.
         slow = await coder.python("import time\ntime.sleep(100)", timeout=0.5)
         assert slow.end.error
         assert await coder.value("1 + 1") == "2"

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import errno
 import gc
-import json  # noqa: F401 - agents import it when they answer at length, and share it so
+import json  # noqa: F401 - loaded here, it is in memory once for all agents that import it later
 import os
 import select
 import sys
 
 from . import (
     agent,
-    confinement,  # noqa: F401 - agents import it, after the file that has it is closed
+    confinement,  # noqa: F401 - loaded here, because agents cannot read the bundle when they import it
     namespaces,
     preload,
     processes,
