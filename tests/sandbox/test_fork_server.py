@@ -123,6 +123,34 @@ async def test_an_error_after_the_first_fork_is_raised(
     assert forking.forks
 
 
+async def test_no_sandbox_is_started_instead_while_the_backend_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first fork fails because the fork server is closed, not because of the machine."""
+    backend = BubblewrapBackend()
+
+    async def close_and_fail(*_: object) -> None:
+        await backend.close()
+        raise SandboxError("the fork server was closed")
+
+    monkeypatch.setattr(ForkServer, "fork", close_and_fail)
+    with pytest.raises(SandboxError, match="the fork server was closed"):
+        await backend.start(spec_of(tmp_path / "one"))
+
+
+async def test_no_pipe_of_a_forked_sandbox_is_written_by_the_service(
+    forking: BubblewrapBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing would read it, so that a full one would stop the service."""
+
+    def fail(_: int) -> None:
+        raise AssertionError("a pipe is made")
+
+    monkeypatch.setattr(os, "pipe2", fail)
+    async with await forking.start(spec_of(tmp_path / "two")):
+        pass
+
+
 async def test_a_failed_set_up_names_what_was_refused(
     forking: BubblewrapBackend, tmp_path: Path
 ) -> None:

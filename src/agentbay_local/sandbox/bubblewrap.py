@@ -84,7 +84,7 @@ class BubblewrapBackend(Backend):
         self._servers = ForkServers(self._mounts, self._record)
         self._shared_cost = SharedCost()
         self._orphans = orphans
-        self._has_forked = False
+        self._has_forked = self._closed = False
 
     def prepare_root(self, spec: SandboxSpec) -> None:
         rootfs.prepare_root(spec)
@@ -96,13 +96,14 @@ class BubblewrapBackend(Backend):
         try:
             sandbox = await self._start_by_fork(spec)
         except SandboxError as error:
-            if self._has_forked:
+            if self._has_forked or self._closed:
                 raise
             return await self._start_instead(spec, error)
         self._has_forked = True
         return sandbox
 
     async def close(self) -> None:
+        self._closed = True
         await self._servers.close()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._mounts.close)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import grp
 import os
@@ -84,8 +83,7 @@ class Lifeline:
 
     def release(self) -> None:
         """Say that the launch has succeeded."""
-        with contextlib.suppress(BrokenPipeError):  # nothing reads it at the other levels
-            os.write(self._write_end, b"\n")
+        os.write(self._write_end, b"\n")
 
     def close(self) -> None:
         """Close both ends. Repeatable."""
@@ -118,8 +116,7 @@ class Launch:
         self.undo.callback(theirs.close)
         self._ours = ours
         self._channel: AgentClient | None = None
-        self._lifeline = Lifeline()
-        self.undo.callback(self._lifeline.close)
+        self._lifeline: Lifeline | None = None
         self._passed_fds: list[int] = [theirs.fileno()]
         self.agent_end = theirs.fileno()
         # A file and not a pipe: nobody has to read it, and no writer can block on it.
@@ -214,8 +211,12 @@ class Launch:
             die_with_launch: Kill it, and all in its process group, if the launch fails.
             variables: Its whole environment; default none.
         """
+        stdout = subprocess.DEVNULL
         if die_with_launch:
             command = ["/bin/sh", "-c", DIE_WITH_LAUNCH, *command]
+            self._lifeline = Lifeline()
+            self.undo.callback(self._lifeline.close)
+            stdout = self._lifeline.read_end
         # Not with variables, which would apply to setpriv too, while it is root.
         setpriv = None if uid is None or variables else _find_setpriv()
         if setpriv is not None:
@@ -234,7 +235,7 @@ class Launch:
             env=dict(variables or {}),
             cwd="/",
             stdin=subprocess.DEVNULL,
-            stdout=self._lifeline.read_end if die_with_launch else subprocess.DEVNULL,
+            stdout=stdout,
             stderr=self.stderr,
             pass_fds=self._passed_fds,
             start_new_session=True,
@@ -254,7 +255,8 @@ class Launch:
     def succeed(self) -> None:
         """Let the started programs and their control group outlive this launch."""
         self._succeeded = True
-        self._lifeline.release()
+        if self._lifeline is not None:
+            self._lifeline.release()
 
     def _remove_cgroup(self) -> None:
         if not self._succeeded:
@@ -265,7 +267,8 @@ class Launch:
         if self._channel is not None:
             self._channel.close("the sandbox did not start")
         self._ours.close()
-        self._lifeline.close()
+        if self._lifeline is not None:
+            self._lifeline.close()
 
     def read_stderr(self) -> str:
         """Return the standard error of the started programs."""
