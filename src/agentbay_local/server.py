@@ -288,8 +288,7 @@ def _browsers(
 async def _recover(state: ServiceState, home: Home) -> None:
     """Clean up after a service that was killed: its sessions are over, its contexts stay."""
     state.store.sessions.finish_all("the service stopped", state.clock.time())
-    for directory in list(home.sessions.iterdir()):
-        await state.sandboxes.remove(directory.name)
+    await state.sandboxes.remove_all()
     for context_id in state.store.contexts.own_ids():
         await state.files.remove(context_id)
     state.store.contexts.remove_own()

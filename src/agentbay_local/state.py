@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import attrs
@@ -139,9 +138,7 @@ class ServiceState:
     async def delete_all(self) -> None:
         """Cancel background work, the sweeper included, and delete all sessions and contexts."""
         await self.background.close(_GRACE)
-        directories = self.sandboxes.directory.iterdir()
-        ids = self.sandboxes.ids | {directory.name for directory in directories}
-        await asyncio.gather(*(self.sandboxes.remove(name) for name in ids))
+        await self.sandboxes.remove_all()
         self.syncing.forget_all()
         self.store.wipe()
         await self.files.remove_all()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from tests.waiting import until
 
 from agentbay_local import Image, LocalService
 from agentbay_local.sandbox.base import Limits
@@ -17,7 +17,7 @@ from agentbay_local.sandbox.base import Limits
 from .conftest import Api
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from agentbay_local.sessions.ready import ReadySandboxes
@@ -38,14 +38,6 @@ async def serving(**options: object) -> AsyncIterator[tuple[Api, ReadySandboxes]
         assert ready is not None
         await until(lambda: len(ready.ids) >= 1)
         yield Api(http, service), ready
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + 50
-    while not condition():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
 
 
 async def test_a_session_gets_the_sandbox_that_is_ready() -> None:

@@ -61,6 +61,7 @@ async def test_a_killed_service_leaves_no_process_and_its_successor_cleans_up(
         process.kill()
         await process.wait()
     assert os.listdir(tmp_path / "sessions") == [session]
+    (tmp_path / "sessions/.s-deleted.1").mkdir()  # its session was deleted, and not yet its files
     async with LocalService(home=tmp_path) as successor, aiohttp.ClientSession() as http:
         again = type(api)(http, successor)
         assert await again.status(session) == "FINISH"

@@ -15,8 +15,7 @@ from tests.local.conftest import DEADLINE
 from agentbay_local import StickTask
 from agentbay_local.contexts import transfer, versions
 from agentbay_local.contexts.context_store import Snapshot
-from agentbay_local.sandbox.host.removal import remove_tree
-from agentbay_local.sessions import sandboxes
+from agentbay_local.sessions.removals import Removals
 from agentbay_local.trees import mount
 
 if TYPE_CHECKING:
@@ -668,13 +667,15 @@ async def test_a_session_that_is_deleted_ends_its_syncs(
             time.sleep(0.01)  # on a thread; neither change is announced to it
         return plan(self, stack, snapshot, now, budget)
 
-    async def remove_late(path: Path) -> None:
+    add = Removals.add
+
+    async def remove_late(self: Removals, directory: Path) -> None:
         removing.set()
         await asyncio.to_thread(looked.wait, DEADLINE)
-        await remove_tree(path)
+        await add(self, directory)
 
     monkeypatch.setattr(transfer.Transfer, "_plan", plan_late)
-    monkeypatch.setattr(sandboxes, "remove_tree", remove_late)
+    monkeypatch.setattr(Removals, "add", remove_late)
     await api.ok("SyncContext", SessionId=session, Mode="upload")
     assert await asyncio.to_thread(planning.wait, DEADLINE)
     await api.ok("DeleteSessionAsync", SessionId=session)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import until
 
 from agentbay_local.sandbox.base import Isolation, Limits, SandboxSpec
 from agentbay_local.sandbox.bubblewrap import BubblewrapBackend
@@ -29,7 +30,7 @@ from agentbay_local.sandbox.probe import backend_for
 from .process_table import descendants, gone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from agentbay_local.sandbox.base import Sandbox
 
@@ -90,14 +91,6 @@ async def started(
     async with await backend.start(SandboxSpec(root, private_uid(str(root)), limits)) as sandbox:
         yield sandbox
     await backend.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + 50
-    while not condition():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
 
 
 async def excess(sandbox: Sandbox, python: str, code: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.ordinary_user import user_of
+from tests.waiting import until
 
 from agentbay_local.sandbox.base import Limits, SandboxSpec
 from agentbay_local.sandbox.cgroups.detection import NO_CGROUPS
@@ -22,7 +23,7 @@ from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.plain import PlainBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from agentbay_local.sandbox.base import Backend, Sandbox
 
@@ -37,14 +38,6 @@ async def healthy(sandbox: Sandbox) -> bool:
     """Return whether a session answers at once."""
     done = await asyncio.wait_for(sandbox.run("echo well", timeout=60), 60)
     return done.stdout == b"well\n" and not done.excess
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + 50
-    while not condition():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
 
 
 async def limited(backend: Backend, root: Path, limits: Limits) -> Sandbox:

@@ -24,9 +24,9 @@ from agentbay_local.images.recipes import PLAIN
 from agentbay_local.protocol.errors import ApiError
 from agentbay_local.sandbox.base import Backend, Isolation, Limits, Python, Sandbox, SandboxSpec
 from agentbay_local.sandbox.errors import IsolationUnavailable, SandboxError
-from agentbay_local.sandbox.host.removal import remove_tree
 from agentbay_local.sandbox.host.uids import private_uid
 from agentbay_local.sandbox.outbound import NO_HOSTS, AllowedHosts
+from agentbay_local.sessions.removals import Removals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -97,6 +97,9 @@ class Sandboxes:
         self._warned_of_disk = False
         self._starting = asyncio.Semaphore(_CONCURRENT_STARTS)
         self._starts = 0
+        self._resting = asyncio.Event()
+        self._resting.set()
+        self._removals = Removals(self._resting)
         self.isolation = backend.isolation if backend else requested
 
     def on_close(self, callback: Callable[[str], Awaitable[None]]) -> None:
@@ -121,7 +124,7 @@ class Sandboxes:
     @property
     def are_starting(self) -> bool:
         """Whether any sandbox is starting, or waits for its turn to start."""
-        return self._starts > 0
+        return not self._resting.is_set()
 
     def suits(self, session_id: str, image: Image) -> bool:
         """Return whether the sandbox that was started for an id is what an image needs."""
@@ -176,16 +179,27 @@ class Sandboxes:
                 await sandbox.close()
 
     async def remove(self, session_id: str) -> None:
-        """Kill the processes of a session and remove its directory."""
+        """Kill the processes of a session; its directory is removed soon."""
         entry = self._entry(session_id)
         entry.closed = True
         await self.close(session_id)
-        await remove_tree(self.directory / session_id)
+        await self._removals.add(self.directory / session_id)
         del self._entries[session_id]
 
+    async def remove_all(self) -> None:
+        """Remove all sessions, and what a service that was killed has left of its own.
+
+        Return when their directories are gone.
+        """
+        await self._removals.finish()
+        left = {directory.name for directory in self.directory.iterdir()}
+        await asyncio.gather(*(self.remove(name) for name in self.ids | left))
+        await self._removals.finish()
+
     async def close_all(self) -> None:
-        """Kill every process of every session, and close the backend."""
+        """Kill every process of every session, finish the removals, and close the backend."""
         await asyncio.gather(*(self.close(session_id) for session_id in list(self._entries)))
+        await self._removals.close()
         if self._backend is not None:
             await self._backend.close()
 
@@ -210,11 +224,14 @@ class Sandboxes:
             if entry.sandbox is not None and not entry.sandbox.dead.is_set():
                 return entry.sandbox
             self._starts += 1
+            self._resting.clear()
             try:
                 entry.services = self._image_of(session_id).services
                 entry.sandbox = await self._start(entry, self._spec(session_id))
             finally:
                 self._starts -= 1
+                if not self._starts:
+                    self._resting.set()
             entry.prepared = True
             self._warn_of_small_disk()
             return entry.sandbox

@@ -1,8 +1,8 @@
 """Remove a directory of a session, whatever the session has made of it.
 
 A session can nest directories deeper than any path or call stack reaches, take its own permission
-to enter them, and plant links. So every step is relative to an open directory, follows no link, and
-moves nested directories up to the top instead of descending into them.
+to enter them, and plant links. So every step is relative to an open directory and follows no link,
+and what is nested deeper than a few levels is moved up to the top instead of descending into it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["remove_tree", "remove_tree_now"]
 
 ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DESCENDS = 8
+"""Levels below the top that are emptied in place; most trees have no more."""
 
 
 async def remove_tree(path: Path) -> None:
@@ -52,15 +54,19 @@ def remove_tree_now(path: Path) -> None:
         os.close(parent)
 
 
-def _try_remove(parent: int, name: str) -> bool:
+def _try_remove(parent: int, name: str, is_directory: bool = False) -> bool:
     """Remove a file, a link or an empty directory; return whether that succeeded."""
-    try:
-        os.unlink(name, dir_fd=parent)
-    except IsADirectoryError:
+    if not is_directory:
         try:
-            os.rmdir(name, dir_fd=parent)
-        except OSError:
-            return False
+            os.unlink(name, dir_fd=parent)
+        except IsADirectoryError:
+            pass
+        else:
+            return True
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except OSError:
+        return False
     return True
 
 
@@ -68,26 +74,30 @@ def _empty_directory(parent: int, name: str) -> None:
     """Remove everything in a directory."""
     top = _enter(parent, name)
     try:
-        while names := os.listdir(top):
-            for one in names:
-                if not _try_remove(top, one):
-                    _lift(top, one)
-                    os.rmdir(one, dir_fd=top)
+        while _empty(top, top, DESCENDS):
+            pass
     finally:
         os.close(top)
 
 
-def _lift(top: int, name: str) -> None:
-    """Empty a directory: move up to the top what cannot be removed at once."""
-    directory = _enter(top, name)
-    try:
-        for one in os.listdir(directory):
-            if not _try_remove(directory, one):
+def _empty(top: int, directory: int, descends: int) -> bool:
+    """Remove what is in a directory, or move it up to `top`; return whether there was anything."""
+    with os.scandir(directory) as found:
+        entries = [(one.name, one.is_dir(follow_symlinks=False)) for one in found]
+    for name, is_directory in entries:
+        if not _try_remove(directory, name, is_directory):
+            below = _enter(directory, name)
+            try:
+                if descends:
+                    _empty(top, below, descends - 1)
+            finally:
+                os.close(below)
+            if descends:
+                os.rmdir(name, dir_fd=directory)
+            else:
                 # Moving a directory needs permission to write to it, because its ".." changes.
-                os.close(_enter(directory, one))
-                os.rename(one, os.urandom(16).hex(), src_dir_fd=directory, dst_dir_fd=top)
-    finally:
-        os.close(directory)
+                os.rename(name, os.urandom(16).hex(), src_dir_fd=directory, dst_dir_fd=top)
+    return bool(entries)
 
 
 def _enter(parent: int, name: str) -> int:
