@@ -151,8 +151,8 @@ async def test_the_page_shows_files_processes_and_calls(api: Api) -> None:
     """As they are now; a directory can be chosen."""
     session = await api.session()
     await api.sh(session, "mkdir -p d && echo hello > 'd/a <b>.txt' && touch -d '@-9' old")
-    # A process that becomes another program has no arguments for a moment.
-    begun = "until grep -q 300 /proc/$!/cmdline; do :; done"
+    # Until it becomes another program, a process has the arguments of its shell; then none.
+    begun = "until tr '\\0' ' ' < /proc/$!/cmdline | grep -qx 'sleep 300 '; do :; done"
     await api.sh(session, f"sleep 300 > /dev/null 2>&1 & {begun}")
     url = await page_of(api, session)
     found = (await facts(api, url))["sandbox"]
