@@ -77,9 +77,15 @@ async def test_closing_removes_what_is_left(
     assert os.listdir(tmp_path) == []
 
 
-async def test_a_missing_directory_needs_no_removal(tmp_path: Path, removals: Removals) -> None:
-    """A session that was never used has none."""
-    await removals.add(tmp_path / "s-1")
+async def test_a_missing_directory_needs_no_removal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resting: asyncio.Event
+) -> None:
+    """A session that was never used has none, and takes no place in the queue."""
+    monkeypatch.setattr(module, "_MOST", 1)
+    removals = Removals(resting)
+    for name in ("s-1", "s-2"):
+        await asyncio.wait_for(removals.add(tmp_path / name), 30)
+    await removals.close()
 
     assert os.listdir(tmp_path) == []
 

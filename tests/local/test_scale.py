@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from tests.local.conftest import Api
 from tests.sandbox.process_table import descendants, open_count
+from tests.waiting import until
 
 from agentbay_async import AsyncAgentBay, CreateSessionParams
 from agentbay_local import LocalService
@@ -21,6 +22,7 @@ from agentbay_local.sandbox.base import Isolation, Limits
 from agentbay_local.sandbox.cgroups.cgroup import Cgroup
 from agentbay_local.sandbox.host.limit_enforcer import EVERY, LimitEnforcer, SharedCost
 from agentbay_local.sandbox.values import SandboxSpec
+from agentbay_local.sessions import removals
 from agentbay_local.sessions import sandboxes as module
 from agentbay_local.sessions.sandboxes import Sandboxes
 
@@ -204,6 +206,25 @@ async def test_a_session_released_in_the_queue_is_not_started(tmp_path: Path) ->
     with pytest.raises(ApiError, match="being released"):
         await last
     assert backend.begun == module._CONCURRENT_STARTS
+
+
+async def test_files_of_deleted_sessions_are_removed_after_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start needs the processors."""
+    monkeypatch.setattr(removals, "_POSTPONED", 600)
+    backend, sandboxes = slow_sandboxes(tmp_path)
+    starting = asyncio.ensure_future(sandboxes.get("s-1"))
+    (tmp_path / "s-2").mkdir()
+    await until(lambda: backend.begun == 1)
+    await sandboxes.remove("s-2")
+    removing = asyncio.ensure_future(sandboxes._removals.finish())
+    await asyncio.wait([removing], timeout=0.1)
+    assert os.listdir(tmp_path) == [".s-2.1"]
+
+    backend.go.set()
+    await asyncio.gather(starting, removing)
+    assert os.listdir(tmp_path) == []
 
 
 async def test_a_service_without_descriptors_reports_it(

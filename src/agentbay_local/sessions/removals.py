@@ -1,8 +1,8 @@
 """Remove the directories of deleted sessions in the background.
 
-To remove a session's some dozens of files takes as much processor time as to start a sandbox, and
-nobody waits for it. So a deleted session's directory is renamed at once, and its files go when no
-sandbox is starting, or soon at the latest.
+Removing the files of a session takes milliseconds of processor time, which sandboxes that are
+starting need, and nobody waits for it. So the directory of a deleted session is renamed at once,
+and its files are removed when no sandbox is starting, or soon at the latest.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ class Removals:
 
     def __init__(self, resting: asyncio.Event) -> None:
         self._resting = resting
-        self._closing = False
         self._room = asyncio.Semaphore(_MOST)
         self._threads = ThreadPoolExecutor(_THREADS, "agentbay-removals")
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,17 +76,18 @@ class Removals:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Remove what is left, without waiting for starts, and end the threads."""
-        self._closing = True
+        """Remove what is left, without waiting for starts, and end the threads.
+
+        No sandbox may start any more.
+        """
         self._resting.set()
         await self.finish()
         self._threads.shutdown()
 
     async def _remove(self, directory: Path) -> None:
         try:
-            if not self._closing:
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._resting.wait(), _POSTPONED)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._resting.wait(), _POSTPONED)
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._threads, remove_tree_now, directory)
         except OSError as error:

@@ -191,7 +191,6 @@ class Sandboxes:
 
         Return when their directories are gone.
         """
-        await self._removals.finish()
         left = {directory.name for directory in self.directory.iterdir()}
         await asyncio.gather(*(self.remove(name) for name in self.ids | left))
         await self._removals.finish()
