@@ -73,8 +73,9 @@ def running(service: LocalService, session: AsyncSession) -> Chromium:
 
 
 async def command_lines(session: AsyncSession) -> str:
-    """Return the command lines of all processes of a session."""
-    return (await session.command.run("cat /proc/[0-9]*/cmdline", check=True)).stdout
+    """Return the command lines of all processes of a session; some may end meanwhile."""
+    read = "cat /proc/[0-9]*/cmdline 2> /dev/null | tr '\\0' ' '"
+    return (await session.command.run(read, check=True)).stdout
 
 
 async def test_pages_come_through_a_proxy_outside_the_session(

@@ -15,7 +15,7 @@ from agentbay_local.sessions import removals as module
 from agentbay_local.sessions.removals import Removals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 
@@ -150,6 +150,40 @@ async def test_what_cannot_be_removed_is_logged_and_holds_up_nothing(
     await removals.close()
 
     assert caplog.text.count("cannot be removed: Operation not permitted") == 2
+
+
+def test_a_removal_that_meets_the_end_of_the_process_says_nothing(
+    tmp_path: Path, run_child: Callable[..., str]
+) -> None:
+    """An embedded service runs on until then, and removes its whole home."""
+    make(tmp_path)
+    output = run_child(
+        f"""
+        import asyncio, atexit, gc, pathlib, threading
+        from agentbay_local.sessions.removals import Removals
+
+        resting, ended, added = asyncio.Event(), threading.Event(), threading.Event()
+
+        async def serve():
+            removals = Removals(resting)
+            await removals.add(pathlib.Path({str(tmp_path)!r}, "s-1"))
+            added.set()
+            await removals.finish()
+            gc.collect()
+            ended.set()
+
+        def at_exit():
+            loop.call_soon_threadsafe(resting.set)
+            print(ended.wait(60))
+
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_until_complete, args=[serve()], daemon=True).start()
+        added.wait()
+        atexit.register(at_exit)
+        """
+    )
+
+    assert output == "True"
 
 
 async def test_a_directory_that_cannot_be_moved_is_an_error(

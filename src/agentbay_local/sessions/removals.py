@@ -88,9 +88,20 @@ class Removals:
         try:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._resting.wait(), _POSTPONED)
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._threads, remove_tree_now, directory)
+            removing = self._start(directory)
+            if removing is not None:
+                await removing
         except OSError as error:
             _log.warning("%s cannot be removed: %s", directory, error.strerror)
         finally:
             self._room.release()
+
+    def _start(self, directory: Path) -> asyncio.Future[None] | None:
+        """Start to remove a directory; return None if this process exits."""
+        loop = asyncio.get_running_loop()
+        try:
+            return loop.run_in_executor(self._threads, remove_tree_now, directory)
+        except RuntimeError:
+            # Python ends the threads before the loop of an embedded service ends, which removes all
+            # its files.
+            return None
