@@ -2,8 +2,8 @@
 
 The method is that of ComputeSDK's public benchmarks: starts one at a time, then a burst of starts
 at once; the fastest and slowest 5 % are left out; the score weighs median, p95 and p99 against ten
-seconds. bubblewrap alone, and the service of another checkout, take part in turns. See the README
-beside this file.
+seconds. bubblewrap alone, the sandboxes of others that the machine has, and the service of another
+checkout take part in turns. See the README beside this file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import attrs
 from support.ledger import temporary_ledger
 from support.local import LocalChild
 from support.samples import Sample, Spread, Target, table, wall_ratio
-from support.starts import Bubblewrap, LocalService, NewProcess
+from support.starts import LocalService, NewProcess, Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -147,19 +147,22 @@ async def _run_all(
 ) -> tuple[Measured, dict[str, dict[str, float]]]:
     async with AsyncExitStack() as closing:
         compiled = closing.enter_context(tempfile.TemporaryDirectory(prefix="agentbay-bench-"))
-        bubblewrap, processes = Bubblewrap(), NewProcess.all(Path(compiled))
+        programs, processes = (
+            [Program.bubblewrap(), *Program.peers()],
+            NewProcess.all(Path(compiled)),
+        )
         locals_, coders = (
             [LocalService(name, one, code=code) for name, one in services.items()]
             for code in (False, True)
         )
-        starters: list[Starter] = [bubblewrap, *processes, *locals_, *coders]
+        starters: list[Starter] = [*programs, *processes, *locals_, *coders]
         for one in starters:
             closing.push_async_callback(one.close)
             await one.start()  # the first start of a service makes what all share
         few = max(1, options.runs // 5)
         measured: Measured = {
-            "one at a time": await measure([bubblewrap, *locals_], options.runs, 1),
-            "burst": await measure([bubblewrap, *locals_], options.bursts, options.runs),
+            "one at a time": await measure([*programs, *locals_], options.runs, 1),
+            "burst": await measure([*programs, *locals_], options.bursts, options.runs),
         }
         cold = [one for one in locals_ if one.name != READY]
         resting = {one.name: await one.resting(_RESTING) for one in cold}

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+from shutil import which
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -15,6 +16,7 @@ from agentbay_local.sandbox.host.programs import find_bubblewrap
 from support import host
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from support.local import LocalChild
@@ -53,15 +55,37 @@ class Starter(Protocol):
         ...
 
 
-class Bubblewrap:
-    """bubblewrap with the program `true` and no agent: the least that a start costs here."""
+_PEERS = {
+    "sandbox-runtime, true": ("srt", "true"),
+    "gVisor, true": ("runsc", "--platform=ptrace", "--network=none", "do", "true"),
+}
 
-    name = "bubblewrap, true"
+
+class Program:
+    """A program that runs `true` in a sandbox of its own, without an agent.
+
+    Args:
+        name: Its name in tables.
+        command: The program and its arguments.
+    """
+
+    _BUBBLEWRAP = ("--unshare-all", "--die-with-parent", "--cap-drop", "ALL")
     _VIEW = ("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")
 
-    def __init__(self) -> None:
-        limits = ("--unshare-all", "--die-with-parent", "--cap-drop", "ALL")
-        self._command = [str(find_bubblewrap()), *limits, *self._VIEW, "true"]
+    def __init__(self, name: str, command: Sequence[str]) -> None:
+        self.name = name
+        self._command = command
+
+    @classmethod
+    def bubblewrap(cls) -> Program:
+        """Return bubblewrap: the least that a start costs here."""
+        command = [str(find_bubblewrap()), *cls._BUBBLEWRAP, *cls._VIEW, "true"]
+        return cls("bubblewrap, true", command)
+
+    @classmethod
+    def peers(cls) -> list[Program]:
+        """Return the sandboxes of others that this machine has."""
+        return [cls(name, command) for name, command in _PEERS.items() if which(command[0])]
 
     async def settle(self) -> None:
         """Do nothing."""
@@ -71,7 +95,7 @@ class Bubblewrap:
         began = time.perf_counter()
         process = await asyncio.create_subprocess_exec(*self._command)
         if await process.wait():
-            raise RuntimeError("bubblewrap failed")
+            raise RuntimeError(f"{self.name} failed")
         return time.perf_counter() - began
 
     async def close(self) -> None:

@@ -87,5 +87,5 @@ def _own_arguments(spec: SandboxSpec) -> list[str]:
     return [
         *("--proc", "/proc", "--perms", "1777", "--size", shared_memory),
         # Without a limit for its size, the file system of /dev would be memory that nobody counts.
-        *("--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--chdir", HOME),  # noqa: S108 - a new one of the session
+        *("--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--chdir", HOME),  # noqa: S108 - mounts one for this session
     ]

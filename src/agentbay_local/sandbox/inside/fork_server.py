@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import errno
 import gc
-import json  # noqa: F401 - loaded here, it is in memory once for all agents that import it later
+import json  # noqa: F401 - agents import it later; loaded here, they share its memory
 import os
 import select
 import sys
 
 from . import (
     agent,
-    confinement,  # noqa: F401 - loaded here, because agents cannot read the bundle when they import it
+    confinement,  # noqa: F401 - agents import it later, when they cannot read the bundle
     namespaces,
     preload,
     processes,

@@ -108,7 +108,7 @@ def lay_root(root: str, mounts: Sequence[str], shared_memory: int) -> None:
     terminals = "newinstance,ptmxmode=0666,mode=620"
     mount("devpts", f"{root}/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, terminals)
     size_and_mode = f"mode=1777,size={shared_memory}"
-    mount("tmpfs", f"{root}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, size_and_mode)  # noqa: S108 - a new one of the session
+    mount("tmpfs", f"{root}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, size_and_mode)  # noqa: S108 - mounts one for this session
 
 
 def mount_over(path: str, root: str, kind: str | None, flags: int) -> None:

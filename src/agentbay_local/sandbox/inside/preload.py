@@ -110,7 +110,7 @@ def load(settings: dict[str, Any]) -> Callable[[], None]:
     sys.path_importer_cache.pop(bundle, None)
     sys.argv = ["-c", settings["script"]]
     names: dict[str, Any] = {}
-    exec(settings["load"], names)  # noqa: S102 - a constant of the service, Preload.LOAD
+    exec(settings["load"], names)  # noqa: S102 - from the service: Preload.LOAD, a constant
     names["program"].preload()
     main: Callable[[], None] = names["program"].main
     return main
@@ -120,7 +120,7 @@ def take_over(fds: Sequence[int], variables: Mapping[str, str]) -> None:
     """Take the streams and the variables of the program."""
     try:
         os.setsid()
-        for fd, target in zip(fds, STREAMS):  # noqa: B905 - `is_started_by` has compared them
+        for fd, target in zip(fds, STREAMS):  # noqa: B905 - as many: `is_started_by` has checked
             os.dup2(fd, target)
         os.environ.update(variables)
     except OSError:
@@ -173,6 +173,6 @@ def show_command(command: Sequence[str]) -> None:
 
 def use_pipes() -> None:
     """Make standard input and output pipes, as programs have them; Python looks at its start."""
-    for end, target in zip(os.pipe(), (0, 1)):  # noqa: B905 - a pipe has two ends
+    for end, target in zip(os.pipe(), (0, 1)):  # noqa: B905 - two each; Python 3.8 has no strict=
         os.dup2(end, target)
         os.close(end)
